@@ -1,0 +1,231 @@
+//! Ed25519 signatures (RFC 8032) over DSSE pre-authentication encoding, one topic for each kind of statement.
+//!
+//! ```text
+//! PAE(topic, bytes) = "DSSEv1" SP len(topic) SP topic SP len(bytes) SP bytes      (lengths in decimal)
+//! ```
+
+use super::Sealed;
+use super::entropy::Entropy;
+use super::secret::Key;
+use crate::model::Digest;
+use data_encoding::BASE64;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+/// What a signature is about. A signature under one topic is none under another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Topic {
+    /// The owner root names the vault's keys.
+    Charter,
+    /// The owner root orders a restart.
+    Restart,
+    /// A member vouches for their own keys.
+    Bundle,
+    /// An owner admits a member.
+    Admission,
+    /// A member asks the broker.
+    Request,
+    /// An author binds a wrap to its place.
+    Statement,
+    /// The broker records.
+    Record,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Topic; 7] = [
+        Topic::Charter,
+        Topic::Restart,
+        Topic::Bundle,
+        Topic::Admission,
+        Topic::Request,
+        Topic::Statement,
+        Topic::Record,
+    ];
+
+    /// The type in the pre-authentication encoding.
+    pub fn name(self) -> &'static str {
+        match self {
+            Topic::Charter => "mandatum-charter-v1",
+            Topic::Restart => "mandatum-restart-v1",
+            Topic::Bundle => "mandatum-bundle-v1",
+            Topic::Admission => "mandatum-admission-v1",
+            Topic::Request => "mandatum-request-v1",
+            Topic::Statement => "mandatum-statement-v1",
+            Topic::Record => "mandatum-record-v1",
+        }
+    }
+
+    fn encode(self, bytes: &[u8]) -> Vec<u8> {
+        let mut pae = format!("DSSEv1 {} {} {} ", self.name().len(), self.name(), bytes.len()).into_bytes();
+        pae.extend_from_slice(bytes);
+        pae
+    }
+}
+
+/// An Ed25519 public key.
+pub type PublicKey = Digest;
+
+/// An Ed25519 private key.
+pub struct SignKey(SigningKey);
+
+impl SignKey {
+    /// Fresh and random.
+    pub fn generate(entropy: &dyn Entropy) -> Self {
+        Self::from_seed(&Key::generate(entropy))
+    }
+
+    /// From its 32-byte seed (RFC 8032, 5.1.5).
+    pub fn from_seed(seed: &Key) -> Self {
+        Self(SigningKey::from_bytes(seed.expose()))
+    }
+
+    /// The seed, for documents that are sealed as a whole.
+    pub fn seed(&self) -> Key {
+        Key::from_slice(self.0.as_bytes()).unwrap_or_else(|| unreachable!("32 bytes"))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        Digest(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs exact bytes under a topic.
+    pub fn sign(&self, topic: Topic, bytes: Vec<u8>) -> Signed {
+        let sig = self.0.sign(&topic.encode(&bytes)).to_bytes().to_vec();
+        Signed { bytes, key: self.public(), sig }
+    }
+
+    /// Signs a text as it is: only for checkpoints, whose key signs nothing else (C2SP signed-note).
+    pub fn sign_note(&self, text: &str) -> [u8; 64] {
+        self.0.sign(text.as_bytes()).to_bytes()
+    }
+}
+
+/// Verifies a note's signature, strictly.
+///
+/// # Errors
+/// [`Sealed`] if it is not this key's.
+pub fn verify_note(key: &PublicKey, text: &str, sig: &[u8]) -> Result<(), Sealed> {
+    verify(key, text.as_bytes(), sig)
+}
+
+fn verify(key: &PublicKey, message: &[u8], sig: &[u8]) -> Result<(), Sealed> {
+    let key = VerifyingKey::from_bytes(key.bytes()).map_err(|_| Sealed)?;
+    let sig = Signature::from_slice(sig).map_err(|_| Sealed)?;
+    key.verify_strict(message, &sig).map_err(|_| Sealed)
+}
+
+/// Exact bytes with a signature over them. Opened only by [`Signed::open`], and never re-serialised.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    #[serde(with = "base64")]
+    bytes: Vec<u8>,
+    key: PublicKey,
+    #[serde(with = "base64")]
+    sig: Vec<u8>,
+}
+
+impl Signed {
+    /// Puts the parts together; nothing is trusted before [`Signed::open`].
+    pub fn from_parts(bytes: Vec<u8>, key: PublicKey, sig: Vec<u8>) -> Self {
+        Self { bytes, key, sig }
+    }
+
+    /// The bytes, if this key signed them under this topic.
+    ///
+    /// # Errors
+    /// [`Sealed`] if the key, the topic or any byte is another.
+    pub fn open(&self, topic: Topic, key: &PublicKey) -> Result<&[u8], Sealed> {
+        if self.key != *key {
+            return Err(Sealed);
+        }
+        verify(key, &topic.encode(&self.bytes), &self.sig)?;
+        Ok(&self.bytes)
+    }
+
+    /// The key it claims; who that is, is the caller's to know.
+    pub fn claimed_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The bytes before any check: only to find out whose key to check with.
+    pub fn unverified_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The signature's 64 bytes.
+    pub fn signature(&self) -> &[u8] {
+        &self.sig
+    }
+}
+
+/// Bytes as base64 in text formats and raw in binary ones.
+pub mod base64 {
+    use super::BASE64;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            BASE64.encode(bytes).serialize(serializer)
+        } else {
+            bytes.serialize(serializer)
+        }
+    }
+
+    /// Reads; only the canonical encoding is accepted.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+            BASE64.decode(text.as_bytes()).map_err(|_| serde::de::Error::custom("not base64"))
+        } else {
+            Vec::<u8>::deserialize(deserializer)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::System;
+    use super::*;
+    use data_encoding::HEXLOWER;
+
+    /// RFC 8032, 7.1, TEST 2.
+    #[test]
+    fn rfc_8032_test_2() {
+        let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
+        let seed = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+        let key = SignKey::from_seed(&Key::from_slice(&seed).unwrap());
+        let public = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+        assert_eq!(key.public().to_string(), public);
+        let sig = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                   085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+        assert_eq!(HEXLOWER.encode(&key.sign_note("r")), sig);
+    }
+
+    #[test]
+    fn a_signature_is_good_for_one_topic_and_one_key() {
+        let (key, other) = (SignKey::generate(&System), SignKey::generate(&System));
+        for topic in Topic::ALL {
+            let signed = key.sign(topic, b"text".to_vec());
+            for tried in Topic::ALL {
+                assert_eq!(signed.open(tried, &key.public()).is_ok(), tried == topic);
+            }
+            assert!(signed.open(topic, &other.public()).is_err());
+            let claimed = Signed { key: other.public(), ..signed };
+            assert!(claimed.open(topic, &other.public()).is_err());
+        }
+    }
+
+    /// The point of order 1 as key verifies anything where verification is not strict.
+    #[test]
+    fn verification_is_strict() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let mut sig = [0; 64];
+        sig[0] = 1;
+        assert!(verify_note(&Digest(identity), "anything", &sig).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! mandatum: an encrypted vault for agencies that work inside their clients' systems.
+//!
+//! `ls src` is the floor plan; `docs/architecture.md` walks through it. `tests/layering.rs` holds which room may use
+//! which.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod crypto;
+pub mod model;

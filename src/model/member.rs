@@ -1,0 +1,199 @@
+//! Members, their roles and public keys, and the roster they stand in.
+
+use super::event::{FoldError, RosterEvent};
+use super::{Digest, Instant, MemberId, Name, UnitId, VaultId, Zone};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What a member may do; a person may hold several.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Members, roles, recovery; reads no secret by virtue of it.
+    Owner,
+    /// Rows, credentials and grants of the mandates they lead.
+    Lead,
+    /// Fetches what is granted.
+    Specialist,
+    /// Reads records only.
+    Auditor,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 4] = [Role::Owner, Role::Lead, Role::Specialist, Role::Auditor];
+
+    /// The name in commands and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Owner => "owner",
+            Role::Lead => "lead",
+            Role::Specialist => "specialist",
+            Role::Auditor => "auditor",
+        }
+    }
+}
+
+/// A member's public keys. Self-signed by the member, then admitted by an owner's signature.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// The vault it is for.
+    pub vault: VaultId,
+    /// The member.
+    pub member: MemberId,
+    /// The member's name.
+    pub name: Name,
+    /// Ed25519 public key that signs statements and requests.
+    pub sign: Digest,
+    /// age X25519 recipient (`age1…`) that inner wraps are made to.
+    pub enc: String,
+}
+
+/// Whether a member may act now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// May act.
+    Active,
+    /// Locked out until resumed.
+    Suspended {
+        /// Since when.
+        at: Instant,
+    },
+    /// Gone for good.
+    Removed {
+        /// Since when.
+        at: Instant,
+    },
+}
+
+/// A member in the roster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// The member's keys and name.
+    pub bundle: Bundle,
+    /// The roles held.
+    pub roles: BTreeSet<Role>,
+    /// Whether the member may act.
+    pub standing: Standing,
+    /// Since when.
+    pub since: Instant,
+    /// The signed admission, as the agents of others verify it: exact bytes and signature (DSSE-style).
+    pub admission: Vec<u8>,
+    /// The vault's reuse-fingerprint key, wrapped to this member by an owner; leads need it.
+    pub reuse_key: Option<Vec<u8>>,
+}
+
+impl Member {
+    /// The member's id.
+    pub fn id(&self) -> MemberId {
+        self.bundle.member
+    }
+    /// The member's name.
+    pub fn name(&self) -> &Name {
+        &self.bundle.name
+    }
+    /// Whether the member holds a role.
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+    /// Whether the member may act now.
+    pub fn is_active(&self) -> bool {
+        self.standing == Standing::Active
+    }
+}
+
+/// The roster: the fold of the vault's own ledger.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Roster {
+    /// The vault.
+    pub vault: VaultId,
+    /// The roster's own unit.
+    pub unit: UnitId,
+    /// The agency's time zone: the default of mandates.
+    pub zone: Zone,
+    /// The charter: exact bytes signed by the owner root, and the signature.
+    pub charter: Vec<u8>,
+    /// Everyone who ever was a member.
+    pub members: Vec<Member>,
+}
+
+impl Roster {
+    /// A member by id.
+    pub fn member(&self, id: MemberId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id() == id)
+    }
+    /// The member of a name who was not removed.
+    pub fn named(&self, name: &str) -> Option<&Member> {
+        let gone = |member: &&Member| !matches!(member.standing, Standing::Removed { .. });
+        self.members.iter().filter(gone).find(|member| member.name().same(name))
+    }
+    /// Active members who hold a role.
+    pub fn holding(&self, role: Role) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(move |member| member.is_active() && member.is(role))
+    }
+
+    /// Applies one event of the roster's ledger.
+    ///
+    /// # Errors
+    /// The event does not follow from the state: unknown member, a name taken, the last owner.
+    pub fn apply(&mut self, event: &RosterEvent, at: Instant) -> Result<(), FoldError> {
+        match event {
+            RosterEvent::Admitted { bundle, roles, admission, reuse_key } => {
+                if self.member(bundle.member).is_some() || self.named(bundle.name.as_str()).is_some() {
+                    return Err(FoldError("a member of this name or id exists"));
+                }
+                self.members.push(Member {
+                    bundle: bundle.clone(),
+                    roles: roles.clone(),
+                    standing: Standing::Active,
+                    since: at,
+                    admission: admission.clone(),
+                    reuse_key: reuse_key.clone(),
+                });
+            }
+            RosterEvent::RolesChanged { member, roles, reuse_key } => {
+                let active = self.acting(*member)?;
+                active.roles.clone_from(roles);
+                if reuse_key.is_some() {
+                    active.reuse_key.clone_from(reuse_key);
+                }
+            }
+            RosterEvent::Suspended { member } => self.acting(*member)?.standing = Standing::Suspended { at },
+            RosterEvent::Resumed { member } => {
+                let found = self.members.iter_mut().find(|m| m.id() == *member);
+                let found = found.ok_or(FoldError("no such member"))?;
+                if !matches!(found.standing, Standing::Suspended { .. }) {
+                    return Err(FoldError("the member is not suspended"));
+                }
+                found.standing = Standing::Active;
+            }
+            RosterEvent::Removed { member } => {
+                let found = self.members.iter_mut().find(|m| m.id() == *member);
+                let found = found.ok_or(FoldError("no such member"))?;
+                if matches!(found.standing, Standing::Removed { .. }) {
+                    return Err(FoldError("the member was removed already"));
+                }
+                found.standing = Standing::Removed { at };
+            }
+            RosterEvent::Founded { .. } => return Err(FoldError("a roster is founded once")),
+            RosterEvent::SessionBegan { .. }
+            | RosterEvent::SessionEnded
+            | RosterEvent::MandateOpened { .. }
+            | RosterEvent::KeysDestroyed { .. }
+            | RosterEvent::BackedUp { .. }
+            | RosterEvent::Restarted { .. }
+            | RosterEvent::ClockConfirmed { .. } => {}
+        }
+        if self.holding(Role::Owner).next().is_none() {
+            return Err(FoldError("the last owner stays"));
+        }
+        Ok(())
+    }
+
+    fn acting(&mut self, id: MemberId) -> Result<&mut Member, FoldError> {
+        let found = self.members.iter_mut().find(|member| member.id() == id && member.is_active());
+        found.ok_or(FoldError("no active member of this id"))
+    }
+}
