@@ -24,7 +24,7 @@ pub use identity::{Cost, IdentityError, open_sealed_file, seal_file};
 pub use otp::{MEMBER_STEP_SECONDS, Seed, SeedError, is_six_digits};
 pub use seal::{Context, derive_subkey, open, open_exact, padded_len, seal, seal_exact};
 pub use secret::{Key, Secret};
-pub use sign::{PublicKey, SignKey, Signed, Topic, base64, verify_note};
+pub use sign::{PublicKey, SignKey, Signed, Topic, verify_note};
 
 /// A key, seal, wrap or signature does not open. One sentence for all: what failed tells an attacker nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,7 @@
 use super::Sealed;
 use super::entropy::Entropy;
 use super::secret::Key;
-use crate::model::Digest;
-use data_encoding::BASE64;
+use crate::model::{Blob, Digest};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +92,7 @@ impl SignKey {
     /// Signs exact bytes under a topic.
     pub fn sign(&self, topic: Topic, bytes: Vec<u8>) -> Signed {
         let sig = self.0.sign(&topic.encode(&bytes)).to_bytes().to_vec();
-        Signed { bytes, key: self.public(), sig }
+        Signed { bytes: Blob(bytes), key: self.public(), sig: Blob(sig) }
     }
 
     /// Signs a text as it is: only for checkpoints, whose key signs nothing else (C2SP signed-note).
@@ -120,17 +119,15 @@ fn verify(key: &PublicKey, message: &[u8], sig: &[u8]) -> Result<(), Sealed> {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signed {
-    #[serde(with = "base64")]
-    bytes: Vec<u8>,
+    bytes: Blob,
     key: PublicKey,
-    #[serde(with = "base64")]
-    sig: Vec<u8>,
+    sig: Blob,
 }
 
 impl Signed {
     /// Puts the parts together; nothing is trusted before [`Signed::open`].
     pub fn from_parts(bytes: Vec<u8>, key: PublicKey, sig: Vec<u8>) -> Self {
-        Self { bytes, key, sig }
+        Self { bytes: Blob(bytes), key, sig: Blob(sig) }
     }
 
     /// The bytes, if this key signed them under this topic.
@@ -141,8 +138,8 @@ impl Signed {
         if self.key != *key {
             return Err(Sealed);
         }
-        verify(key, &topic.encode(&self.bytes), &self.sig)?;
-        Ok(&self.bytes)
+        verify(key, &topic.encode(&self.bytes.0), &self.sig.0)?;
+        Ok(&self.bytes.0)
     }
 
     /// The key it claims; who that is, is the caller's to know.
@@ -152,37 +149,12 @@ impl Signed {
 
     /// The bytes before any check: only to find out whose key to check with.
     pub fn unverified_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes.0
     }
 
     /// The signature's 64 bytes.
     pub fn signature(&self) -> &[u8] {
-        &self.sig
-    }
-}
-
-/// Bytes as base64 in text formats and raw in binary ones.
-pub mod base64 {
-    use super::BASE64;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    /// Writes.
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            BASE64.encode(bytes).serialize(serializer)
-        } else {
-            bytes.serialize(serializer)
-        }
-    }
-
-    /// Reads; only the canonical encoding is accepted.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        if deserializer.is_human_readable() {
-            let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-            BASE64.decode(text.as_bytes()).map_err(|_| serde::de::Error::custom("not base64"))
-        } else {
-            Vec::<u8>::deserialize(deserializer)
-        }
+        &self.sig.0
     }
 }
 

@@ -3,7 +3,7 @@
 use super::mandate::{GrantOrigin, Kind, Level, Narrowed, RowTerms, SecondFactor, Strength, Why};
 use super::member::{Bundle, Role};
 use super::{
-    CredentialId, Date, Digest, GrantId, Instant, MemberId, Name, ReuseTag, RowId, SessionId, Term, Text, UnitId,
+    Blob, CredentialId, Date, Digest, GrantId, Instant, MemberId, Name, ReuseTag, RowId, SessionId, Term, Text, UnitId,
     VaultId, Zone,
 };
 use serde::{Deserialize, Serialize};
@@ -260,13 +260,13 @@ pub enum RosterEvent {
         /// The agency's zone.
         zone: Zone,
         /// The charter, signed by the owner root.
-        charter: Vec<u8>,
+        charter: Blob,
         /// The first owner's keys.
         bundle: Bundle,
         /// The first owner's admission.
-        admission: Vec<u8>,
+        admission: Blob,
         /// The vault's reuse key, wrapped to the first owner.
-        reuse_key: Vec<u8>,
+        reuse_key: Blob,
     },
     /// A member was admitted.
     Admitted {
@@ -275,9 +275,9 @@ pub enum RosterEvent {
         /// Roles.
         roles: BTreeSet<Role>,
         /// The owner's signature over them.
-        admission: Vec<u8>,
+        admission: Blob,
         /// The vault's reuse key, wrapped to the member.
-        reuse_key: Option<Vec<u8>>,
+        reuse_key: Option<Blob>,
     },
     /// A member's roles changed.
     RolesChanged {
@@ -285,8 +285,10 @@ pub enum RosterEvent {
         member: MemberId,
         /// All roles from now on.
         roles: BTreeSet<Role>,
+        /// The owner's signature over them.
+        admission: Blob,
         /// The vault's reuse key, wrapped to the member.
-        reuse_key: Option<Vec<u8>>,
+        reuse_key: Option<Blob>,
     },
     /// A member was locked out.
     Suspended {
@@ -331,8 +333,10 @@ pub enum RosterEvent {
     },
     /// The vault goes on from an older state or a new anchor, by the owner root's signature.
     Restarted {
-        /// The order signed by the owner root: exact bytes and signature.
-        order: Vec<u8>,
+        /// The order signed by the owner root.
+        order: Blob,
+        /// The new charter, where the broker's keys were made anew.
+        charter: Option<Blob>,
     },
     /// The owner confirmed the clock after a jump.
     ClockConfirmed {
@@ -354,7 +358,13 @@ impl RosterEvent {
         use RosterEvent as E;
         matches!(
             self,
-            E::Founded { .. } | E::Admitted { .. } | E::RolesChanged { .. } | E::Suspended { .. } | E::Resumed { .. } | E::Removed { .. }
+            E::Founded { .. }
+                | E::Admitted { .. }
+                | E::RolesChanged { .. }
+                | E::Suspended { .. }
+                | E::Resumed { .. }
+                | E::Removed { .. }
+                | E::Restarted { .. }
         )
     }
 }

@@ -112,6 +112,32 @@ hex_bytes!(
     Digest, 32
 );
 
+/// Opaque bytes that travel inside a record: a signed document or a wrap. Base64 in text, raw in binary formats.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blob(pub Vec<u8>);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&data_encoding::BASE64.encode(&self.0))
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    /// Only the canonical base64 is accepted.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+            data_encoding::BASE64.decode(text.as_bytes()).map(Self).map_err(|_| serde::de::Error::custom("not base64"))
+        } else {
+            Vec::<u8>::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Members, their roles and public keys, and the roster they stand in.
 
 use super::event::{FoldError, RosterEvent};
-use super::{Digest, Instant, MemberId, Name, UnitId, VaultId, Zone};
+use super::{Blob, Digest, Instant, MemberId, Name, UnitId, VaultId, Zone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -79,10 +79,10 @@ pub struct Member {
     pub standing: Standing,
     /// Since when.
     pub since: Instant,
-    /// The signed admission, as the agents of others verify it: exact bytes and signature (DSSE-style).
-    pub admission: Vec<u8>,
+    /// Every admission an owner signed for this member, oldest first, as other members' programs verify them.
+    pub admissions: Vec<Blob>,
     /// The vault's reuse-fingerprint key, wrapped to this member by an owner; leads need it.
-    pub reuse_key: Option<Vec<u8>>,
+    pub reuse_key: Option<Blob>,
 }
 
 impl Member {
@@ -113,13 +113,32 @@ pub struct Roster {
     pub unit: UnitId,
     /// The agency's time zone: the default of mandates.
     pub zone: Zone,
-    /// The charter: exact bytes signed by the owner root, and the signature.
-    pub charter: Vec<u8>,
+    /// Every charter the owner root signed, oldest first; the last one names the broker's keys now.
+    pub charters: Vec<Blob>,
     /// Everyone who ever was a member.
     pub members: Vec<Member>,
 }
 
 impl Roster {
+    /// The roster after its first record.
+    ///
+    /// # Errors
+    /// The event is not `founded`.
+    pub fn found(unit: UnitId, event: &RosterEvent, at: Instant) -> Result<Self, FoldError> {
+        let RosterEvent::Founded { vault, zone, charter, bundle, admission, reuse_key } = event else {
+            return Err(FoldError("the roster's ledger begins with the founding"));
+        };
+        let owner = Member {
+            bundle: bundle.clone(),
+            roles: BTreeSet::from([Role::Owner]),
+            standing: Standing::Active,
+            since: at,
+            admissions: vec![admission.clone()],
+            reuse_key: Some(reuse_key.clone()),
+        };
+        Ok(Self { vault: *vault, unit, zone: zone.clone(), charters: vec![charter.clone()], members: vec![owner] })
+    }
+
     /// A member by id.
     pub fn member(&self, id: MemberId) -> Option<&Member> {
         self.members.iter().find(|member| member.id() == id)
@@ -149,12 +168,13 @@ impl Roster {
                     roles: roles.clone(),
                     standing: Standing::Active,
                     since: at,
-                    admission: admission.clone(),
+                    admissions: vec![admission.clone()],
                     reuse_key: reuse_key.clone(),
                 });
             }
-            RosterEvent::RolesChanged { member, roles, reuse_key } => {
+            RosterEvent::RolesChanged { member, roles, admission, reuse_key } => {
                 let active = self.acting(*member)?;
+                active.admissions.push(admission.clone());
                 active.roles.clone_from(roles);
                 if reuse_key.is_some() {
                     active.reuse_key.clone_from(reuse_key);
@@ -178,12 +198,12 @@ impl Roster {
                 found.standing = Standing::Removed { at };
             }
             RosterEvent::Founded { .. } => return Err(FoldError("a roster is founded once")),
+            RosterEvent::Restarted { charter, .. } => self.charters.extend(charter.clone()),
             RosterEvent::SessionBegan { .. }
             | RosterEvent::SessionEnded
             | RosterEvent::MandateOpened { .. }
             | RosterEvent::KeysDestroyed { .. }
             | RosterEvent::BackedUp { .. }
-            | RosterEvent::Restarted { .. }
             | RosterEvent::ClockConfirmed { .. } => {}
         }
         if self.holding(Role::Owner).next().is_none() {

@@ -15,7 +15,7 @@ mod verb;
 
 pub use deny::Deny;
 pub use event::{CredentialFacts, Event, FoldError, GrantFacts, NewVersion, ReleasedItem, RosterEvent, RowChange};
-pub use id::{CredentialId, Digest, GrantId, MemberId, Nonce, ReuseTag, RowId, SessionId, UnitId, VaultId};
+pub use id::{Blob, CredentialId, Digest, GrantId, MemberId, Nonce, ReuseTag, RowId, SessionId, UnitId, VaultId};
 pub use mandate::{
     Credential, Ended, Grant, GrantOrigin, Kind, Level, Mandate, Narrowed, Phase, Row, RowTerms, SecondFactor, Settled,
     Strength, Version, Why,
