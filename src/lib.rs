@@ -6,5 +6,6 @@
 #![deny(missing_docs)]
 
 pub mod crypto;
+pub mod ledger;
 pub mod model;
 pub mod policy;

@@ -116,7 +116,7 @@ fn verify(key: &PublicKey, message: &[u8], sig: &[u8]) -> Result<(), Sealed> {
 }
 
 /// Exact bytes with a signature over them. Opened only by [`Signed::open`], and never re-serialised.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signed {
     bytes: Blob,

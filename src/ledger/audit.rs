@@ -1,0 +1,227 @@
+//! The audit of a whole ledger: every signature, every place, the tree and the fold.
+
+use super::directory::Directory;
+use super::record::{Entry, Outcome, Record, RecordError};
+use super::tree;
+use crate::crypto::Topic;
+use crate::model::{Digest, Event, FoldError, Mandate, Roster, UnitId, Verb};
+use std::convert::Infallible;
+
+/// What is wrong, and with which record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// A record does not open.
+    #[error("record {0} {1}")]
+    Record(u64, RecordError),
+    /// A record is not at its place.
+    #[error("record {0} belongs to another vault, ledger or place")]
+    Place(u64),
+    /// The request inside is not the member's, or asks for something else.
+    #[error("record {0} holds a request that the named member did not sign, or that asks for something else")]
+    Request(u64),
+    /// The state does not follow.
+    #[error("record {0} does not follow from what was before: {1}")]
+    Fold(u64, FoldError),
+    /// The state after it is another than it says.
+    #[error("record {0} names another state than the one it leads to")]
+    State(u64),
+}
+
+/// The state a ledger folds to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Audited {
+    /// Nothing yet.
+    Empty,
+    /// A mandate.
+    Mandate(Box<Mandate>),
+    /// The roster.
+    Roster(Box<Roster>),
+}
+
+/// An audit under way.
+pub struct Audit<'a> {
+    directory: &'a Directory,
+    unit: UnitId,
+    size: u64,
+    /// Roots of the perfect subtrees on the right edge, by level.
+    edge: Vec<Option<Digest>>,
+    state: Audited,
+}
+
+impl<'a> Audit<'a> {
+    /// Begins an audit of one ledger.
+    pub fn new(directory: &'a Directory, unit: UnitId) -> Self {
+        Self { directory, unit, size: 0, edge: Vec::new(), state: Audited::Empty }
+    }
+
+    /// Takes the next records. Signatures are verified on all cores; the fold is in order.
+    ///
+    /// # Errors
+    /// The first [`Flaw`].
+    pub fn take(&mut self, entries: &[Entry]) -> Result<Vec<Record>, Flaw> {
+        let first = self.size;
+        let opened = self.open_all(entries, first)?;
+        for (entry, record) in entries.iter().zip(&opened) {
+            self.fold(record)?;
+            self.push(entry.leaf());
+        }
+        Ok(opened)
+    }
+
+    /// The number of records so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The root over them.
+    pub fn root(&self) -> Digest {
+        let read = |level: u32, _: u64| -> Result<Digest, Infallible> {
+            let node = usize::try_from(level).ok().and_then(|level| self.edge.get(level).copied().flatten());
+            Ok(node.unwrap_or_else(|| unreachable!("only the right edge is read")))
+        };
+        tree::root(self.size, read).unwrap_or_else(|never| match never {})
+    }
+
+    /// The state they fold to.
+    pub fn state(&self) -> &Audited {
+        &self.state
+    }
+
+    fn open_all(&self, entries: &[Entry], first: u64) -> Result<Vec<Record>, Flaw> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
+        if entries.len() < 64 || workers == 1 {
+            return self.open_some(entries, first);
+        }
+        let share = entries.len().div_ceil(workers);
+        let parts: Vec<Result<Vec<Record>, Flaw>> = std::thread::scope(|scope| {
+            let numbered = (first..).step_by(share).zip(entries.chunks(share));
+            let spawned: Vec<_> = numbered
+                .map(|(number, part)| scope.spawn(move || self.open_some(part, number)))
+                .collect();
+            spawned.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let mut records = Vec::with_capacity(entries.len());
+        for part in parts {
+            records.extend(part?);
+        }
+        Ok(records)
+    }
+
+    fn open_some(&self, entries: &[Entry], first: u64) -> Result<Vec<Record>, Flaw> {
+        (first..).zip(entries).map(|(number, entry)| self.open_one(entry, number)).collect()
+    }
+
+    fn open_one(&self, entry: &Entry, number: u64) -> Result<Record, Flaw> {
+        let claimed = entry.signed.claimed_key();
+        let key = self.directory.record_keys().find(|key| *key == claimed);
+        let key = key.ok_or(Flaw::Record(number, RecordError::Signature))?;
+        let record = Record::open(&entry.signed, key).map_err(|error| Flaw::Record(number, error))?;
+        if (record.vault, record.unit, record.seq) != (self.directory.vault(), self.unit, number) {
+            return Err(Flaw::Place(number));
+        }
+        if !check_request(&record, self.directory) {
+            return Err(Flaw::Request(number));
+        }
+        Ok(record)
+    }
+
+    fn fold(&mut self, record: &Record) -> Result<(), Flaw> {
+        let flaw = |error| Flaw::Fold(record.seq, error);
+        match (&mut self.state, &record.outcome) {
+            (Audited::Empty, Outcome::Mandate(event)) => {
+                let opened = Mandate::open(self.unit, event, record.by, record.at).map_err(flaw)?;
+                self.state = Audited::Mandate(Box::new(opened));
+            }
+            (Audited::Empty, Outcome::Roster(event)) => {
+                let founded = Roster::found(self.unit, event, record.at).map_err(flaw)?;
+                self.state = Audited::Roster(Box::new(founded));
+            }
+            (Audited::Mandate(mandate), Outcome::Mandate(event)) => {
+                mandate.apply(event, record.by, record.at).map_err(flaw)?;
+            }
+            (Audited::Roster(roster), Outcome::Roster(event)) => roster.apply(event, record.at).map_err(flaw)?,
+            (Audited::Mandate(_) | Audited::Roster(_), Outcome::Denied(_) | Outcome::Refused) => {}
+            _ => return Err(flaw(FoldError("it belongs to another kind of ledger"))),
+        }
+        if record.state.is_some_and(|claimed| claimed != self.state.digest()) {
+            return Err(Flaw::State(record.seq));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, leaf: Digest) {
+        let edge = &self.edge;
+        let read = |level: u32, _: u64| -> Result<Digest, Infallible> {
+            let node = usize::try_from(level).ok().and_then(|level| edge.get(level).copied().flatten());
+            Ok(node.unwrap_or_else(|| unreachable!("only the right edge is read")))
+        };
+        let nodes = tree::append(self.size, leaf, read).unwrap_or_else(|never| match never {});
+        for (level, _, hash) in nodes {
+            let level = usize::try_from(level).unwrap_or(usize::MAX);
+            if self.edge.len() <= level {
+                self.edge.resize(level + 1, None);
+            }
+            self.edge[level] = Some(hash);
+        }
+        self.size += 1;
+    }
+}
+
+impl Audited {
+    /// The encoding whose digest records name: what the state document holds.
+    pub fn encode(&self) -> Vec<u8> {
+        let encoded = match self {
+            Audited::Empty => Ok(Vec::new()),
+            Audited::Mandate(mandate) => postcard::to_stdvec(mandate),
+            Audited::Roster(roster) => postcard::to_stdvec(roster),
+        };
+        encoded.unwrap_or_else(|_| unreachable!("plain data"))
+    }
+
+    /// The digest records name.
+    pub fn digest(&self) -> Digest {
+        crate::crypto::hash(&self.encode())
+    }
+}
+
+/// Whether the request inside a record is the member's, and asks for what the record says was done.
+fn check_request(record: &Record, directory: &Directory) -> bool {
+    let (Some(member), Some(request)) = (record.by, &record.request) else {
+        // The broker acts by itself only where no member's authority is needed; the fold holds that.
+        return record.by.is_none() && record.request.is_none() && record.verb.is_none();
+    };
+    // A member who was admitted by this very record signs nothing in it; everyone else is known before.
+    let Some(bundle) = directory.member(member) else { return false };
+    let Ok(bytes) = request.open(Topic::Request, &bundle.sign) else { return false };
+    let Ok(body) = serde_json::from_slice::<serde_json::Value>(bytes) else { return false };
+    let says = |field: &str, value: String| body.get(field).and_then(|v| v.as_str()) == Some(value.as_str());
+    let elsewhere = body.get("unit").and_then(|unit| unit.as_str()).is_some_and(|unit| unit != record.unit.to_string());
+    if elsewhere && record.unit != directory.charter().roster {
+        return false;
+    }
+    let right_verb = record.verb.is_some_and(|verb| says("verb", verb.name().to_owned()));
+    says("vault", record.vault.to_string()) && says("member", member.to_string()) && right_verb && asks_for(record, &body)
+}
+
+/// A release names only what was asked for by its signed request.
+fn asks_for(record: &Record, body: &serde_json::Value) -> bool {
+    let asked = |credential: String, grant: String| {
+        let items = body.pointer("/ask/items").and_then(|items| items.as_array());
+        items.is_some_and(|items| {
+            items.iter().any(|item| {
+                let field = |name: &str| item.get(name).and_then(|value| value.as_str());
+                field("credential") == Some(credential.as_str()) && field("grant") == Some(grant.as_str())
+            })
+        })
+    };
+    match (&record.outcome, record.verb) {
+        (Outcome::Mandate(Event::Released { items, .. }), Some(Verb::Fetch)) => {
+            items.iter().all(|item| asked(item.credential.to_string(), item.grant.to_string()))
+        }
+        (Outcome::Mandate(Event::CodeReleased { credential, grant, .. }), Some(Verb::Code)) => {
+            asked(credential.to_string(), grant.to_string())
+        }
+        (Outcome::Mandate(Event::Released { .. } | Event::CodeReleased { .. }), _) => false,
+        _ => true,
+    }
+}
