@@ -22,5 +22,5 @@ pub use mandate::{
 };
 pub use member::{Bundle, Member, Role, Roster, Standing};
 pub use name::{Name, NameError, Text};
-pub use time::{Clock, Date, Instant, Term, TermError, Uptime, Zone};
+pub use time::{Clock, Date, HighWater, Instant, Term, TermError, Uptime, Zone};
 pub use verb::Verb;

@@ -47,6 +47,15 @@ pub struct Uptime {
     pub ms: i64,
 }
 
+/// The latest time that was believed, with the machine's uptime then. Kept in the anchor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HighWater {
+    /// The wall clock then.
+    pub at: Instant,
+    /// The uptime then.
+    pub uptime: Uptime,
+}
+
 /// Where time comes from. The edge passes the machine's; tests and the demo pass their own.
 pub trait Clock: Send + Sync {
     /// The wall clock.

@@ -1,16 +1,6 @@
 //! Whether the wall clock can be believed (DESIGN.md 8).
 
-use crate::model::{Instant, Uptime};
-use serde::{Deserialize, Serialize};
-
-/// The latest time that was believed, with the machine's uptime then. Kept in the anchor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct HighWater {
-    /// The wall clock then.
-    pub at: Instant,
-    /// The uptime then.
-    pub uptime: Uptime,
-}
+use crate::model::{HighWater, Instant, Uptime};
 
 /// The wall clock may be behind the high water by this much, ms: corrections by a time server.
 const BEHIND_MAX: i64 = 2 * 60 * 1000;

@@ -7,6 +7,6 @@ mod clock;
 mod decide;
 mod matrix;
 
-pub use clock::{ClockReading, HighWater, judge_clock};
+pub use clock::{ClockReading, judge_clock};
 pub use decide::{Permit, Situation, decide};
 pub use matrix::{Scope, needs_step_up, reach, scope_of};

@@ -1,0 +1,241 @@
+//! What the anchor knows.
+
+use crate::crypto::{Entropy, Key};
+use crate::model::{Digest, GrantId, HighWater, Instant, MemberId, SessionId, UnitId};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The newest head of a ledger that the broker signed, and the state that goes with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Head {
+    /// Records.
+    pub size: u64,
+    /// The root over them.
+    pub root: Digest,
+    /// SHA-256 of the encoded state.
+    pub state: Digest,
+}
+
+/// A member's second factor.
+#[derive(Serialize, Deserialize)]
+pub struct Factor {
+    /// Whose.
+    pub member: MemberId,
+    /// The encoded TOTP seed.
+    pub seed: Zeroizing<Vec<u8>>,
+    /// The last step a code was accepted for.
+    pub last_step: u64,
+    /// Wrong codes in a row.
+    pub failures: u32,
+    /// No code is looked at before this.
+    pub blocked_until: Instant,
+}
+
+/// An authenticated session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose.
+    pub member: MemberId,
+    /// When it ends at the latest.
+    pub until: Instant,
+    /// When it was used last.
+    pub used: Instant,
+}
+
+/// The part that belongs to no mandate.
+#[derive(Serialize, Deserialize)]
+pub struct Core {
+    /// Seed of the record key.
+    pub record_key: Key,
+    /// Seed of the checkpoint key.
+    pub checkpoint_key: Key,
+    /// The key of blind labels.
+    pub label_key: Key,
+    /// The roster's unit.
+    pub roster: UnitId,
+    /// Second factors.
+    pub factors: Vec<Factor>,
+    /// Sessions.
+    pub sessions: Vec<Session>,
+    /// The latest believed time.
+    pub high: HighWater,
+    /// How many records all ledgers hold together.
+    pub counter: u64,
+    /// The earliest end of anything whose key is here: before it, there is nothing to sweep.
+    pub earliest: Instant,
+}
+
+/// The part that belongs to one unit.
+#[derive(Serialize, Deserialize)]
+pub struct Segment {
+    /// The unit.
+    pub unit: UnitId,
+    /// The newest head.
+    pub head: Head,
+    /// Opens the state document and the TOTP seeds; gone when the mandate is closed.
+    pub state_key: Option<Key>,
+    /// Opens the records; gone at the end of retention.
+    pub evidence_key: Option<Key>,
+    /// When the evidence key goes.
+    pub retain_until: Instant,
+    /// The grants' keys with their ends, by grant.
+    pub grants: Vec<(GrantId, Key, Instant)>,
+}
+
+/// One change that destroys nothing.
+#[derive(Serialize, Deserialize)]
+pub enum Change {
+    /// A ledger grew.
+    Head(UnitId, Head),
+    /// A unit was opened.
+    Opened {
+        /// Which.
+        unit: UnitId,
+        /// Its state key.
+        state_key: Key,
+        /// Its evidence key.
+        evidence_key: Key,
+    },
+    /// A grant was made.
+    Granted(UnitId, GrantId, Key, Instant),
+    /// A grant or its row got another end.
+    Ends(UnitId, GrantId, Instant),
+    /// A closed unit's evidence goes then.
+    Retain(UnitId, Instant),
+    /// Records were added in all.
+    Counted(u64),
+    /// Time was believed.
+    High(HighWater),
+    /// A second factor was enrolled.
+    Enrolled(MemberId, Zeroizing<Vec<u8>>, u64),
+    /// A code was accepted for this step.
+    Accepted(MemberId, u64),
+    /// A code was wrong: so many in a row now, none is looked at before then.
+    Failed(MemberId, u32, Instant),
+    /// A session began.
+    Began(Session),
+    /// A session was used.
+    Used(SessionId, Instant),
+    /// A session is over.
+    Over(SessionId),
+    /// All sessions of a member are over.
+    AllOver(MemberId),
+}
+
+impl Change {
+    /// The unit it belongs to, if any.
+    pub fn unit(&self) -> Option<UnitId> {
+        match self {
+            Change::Head(unit, _)
+            | Change::Opened { unit, .. }
+            | Change::Granted(unit, ..)
+            | Change::Ends(unit, ..)
+            | Change::Retain(unit, _) => Some(*unit),
+            _ => None,
+        }
+    }
+}
+
+impl Core {
+    /// The part of a fresh vault: fresh keys, nothing to sweep.
+    pub fn generate(roster: UnitId, high: HighWater, entropy: &dyn Entropy) -> Self {
+        Self {
+            record_key: Key::generate(entropy),
+            checkpoint_key: Key::generate(entropy),
+            label_key: Key::generate(entropy),
+            roster,
+            factors: Vec::new(),
+            sessions: Vec::new(),
+            high,
+            counter: 0,
+            earliest: Instant::MAX,
+        }
+    }
+
+    /// A member's second factor.
+    pub fn factor(&self, member: MemberId) -> Option<&Factor> {
+        self.factors.iter().find(|factor| factor.member == member)
+    }
+
+    /// Takes a change of this part.
+    pub(super) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Counted(counter) => self.counter = counter,
+            Change::High(high) => self.high = high,
+            Change::Enrolled(member, seed, last_step) => {
+                self.factors.retain(|factor| factor.member != member);
+                self.factors.push(Factor { member, seed, last_step, failures: 0, blocked_until: Instant(0) });
+            }
+            Change::Accepted(member, step) => {
+                if let Some(factor) = self.factors.iter_mut().find(|factor| factor.member == member) {
+                    (factor.last_step, factor.failures, factor.blocked_until) = (step, 0, Instant(0));
+                }
+            }
+            Change::Failed(member, failures, until) => {
+                if let Some(factor) = self.factors.iter_mut().find(|factor| factor.member == member) {
+                    (factor.failures, factor.blocked_until) = (failures, until);
+                }
+            }
+            Change::Began(session) => {
+                // Sessions that are over are only kept until the next one begins.
+                self.sessions.retain(|old| old.until > session.used);
+                self.sessions.push(session);
+            }
+            Change::Used(id, at) => {
+                if let Some(session) = self.sessions.iter_mut().find(|session| session.id == id) {
+                    session.used = at;
+                }
+            }
+            Change::Over(id) => self.sessions.retain(|session| session.id != id),
+            Change::AllOver(member) => self.sessions.retain(|session| session.member != member),
+            Change::Head(..) | Change::Opened { .. } | Change::Granted(..) | Change::Ends(..) | Change::Retain(..) => {}
+        }
+    }
+}
+
+impl Segment {
+    /// Of a unit that is about to be opened.
+    pub fn new(unit: UnitId) -> Self {
+        let none = Digest([0; 32]);
+        Self {
+            unit,
+            head: Head { size: 0, root: none, state: none },
+            state_key: None,
+            evidence_key: None,
+            retain_until: Instant::MAX,
+            grants: Vec::new(),
+        }
+    }
+
+    /// A grant's key and end.
+    pub fn grant(&self, id: GrantId) -> Option<&Key> {
+        self.grants.iter().find(|(grant, ..)| *grant == id).map(|(_, key, _)| key)
+    }
+
+    /// The earliest end of anything in it.
+    pub(super) fn earliest(&self) -> Instant {
+        let grants = self.grants.iter().map(|(.., until)| *until);
+        let evidence = self.evidence_key.as_ref().map(|_| self.retain_until);
+        grants.chain(evidence).min().unwrap_or(Instant::MAX)
+    }
+
+    /// Takes a change of this part.
+    pub(super) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Head(_, head) => self.head = head,
+            Change::Opened { state_key, evidence_key, .. } => {
+                (self.state_key, self.evidence_key) = (Some(state_key), Some(evidence_key));
+            }
+            Change::Granted(_, id, key, until) => self.grants.push((id, key, until)),
+            Change::Ends(_, id, until) => {
+                if let Some(grant) = self.grants.iter_mut().find(|(grant, ..)| *grant == id) {
+                    grant.2 = until;
+                }
+            }
+            Change::Retain(_, until) => self.retain_until = until,
+            _ => {}
+        }
+    }
+}

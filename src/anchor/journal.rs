@@ -1,0 +1,92 @@
+//! What changed since the anchor file was written: appended and synced before anything is released by it.
+//!
+//! ```text
+//! frame = length (u32 LE) ‖ seal_exact(EK, Context("mandatum/anchor-log/1", vault, epoch, generation, frame number),
+//!                                      postcard([Change]))
+//! ```
+//! A frame that was cut off at the end of the file is one whose sync never returned: it is dropped. Any other frame
+//! that does not open means the file was changed.
+
+use super::core::Change;
+use super::disk::Disk;
+use super::file::Header;
+use super::{AnchorError, Home};
+use crate::crypto::{Context, Entropy, Key, open_exact, seal_exact};
+use std::path::{Path, PathBuf};
+
+/// Beyond this many bytes the anchor file is written anew.
+const LONG: u64 = 64 * 1024;
+
+/// The journal's path.
+pub fn path(dir: &Path, generation: u64) -> PathBuf {
+    dir.join(format!("anchor-{generation}.log"))
+}
+
+fn context(header: &Header, number: u64) -> Context {
+    let place = Context::new("mandatum/anchor-log/1").at(header.vault.bytes());
+    place.number(header.epoch).number(header.generation).number(number)
+}
+
+/// The open end of a journal.
+pub struct Journal {
+    path: PathBuf,
+    len: u64,
+    frames: u64,
+}
+
+impl Journal {
+    /// Reads a journal from its beginning; none there is an empty one.
+    pub fn open(home: &Home, header: &Header, key: &Key) -> Result<(Self, Vec<Change>), AnchorError> {
+        let path = path(&home.dir, header.generation);
+        let bytes = home.disk.read(&path, 0, usize::MAX)?.unwrap_or_default();
+        let (mut changes, mut frames, mut rest) = (Vec::new(), 0, &bytes[..]);
+        while let Some((len, after)) = rest.split_first_chunk::<4>() {
+            let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| AnchorError::Corrupt)?;
+            let Some((sealed, after)) = after.split_at_checked(len) else { break };
+            let Ok(plain) = open_exact(key, &context(header, frames), sealed) else {
+                if after.is_empty() {
+                    break;
+                }
+                return Err(AnchorError::Corrupt);
+            };
+            let taken: Vec<Change> = postcard::from_bytes(plain.expose()).map_err(|_| AnchorError::Corrupt)?;
+            changes.extend(taken);
+            (frames, rest) = (frames + 1, after);
+        }
+        let len = u64::try_from(bytes.len() - rest.len()).unwrap_or(0);
+        if !rest.is_empty() {
+            // The torn frame goes now, so that the length tells other processes what was read.
+            home.disk.append(&path, len, &[])?;
+        }
+        Ok((Self { path, len, frames }, changes))
+    }
+
+    /// Appends one frame, durably.
+    pub fn append(
+        &mut self,
+        disk: &dyn Disk,
+        header: &Header,
+        key: &Key,
+        changes: &Vec<Change>,
+        entropy: &dyn Entropy,
+    ) -> Result<(), AnchorError> {
+        let plain = postcard::to_stdvec(changes).unwrap_or_else(|_| unreachable!("plain data"));
+        let plain = zeroize::Zeroizing::new(plain);
+        let sealed = seal_exact(key, &context(header, self.frames), &plain, entropy);
+        let frame = [&u32::try_from(sealed.len()).unwrap_or(u32::MAX).to_le_bytes()[..], &sealed].concat();
+        disk.append(&self.path, self.len, &frame)?;
+        self.len += u64::try_from(frame.len()).unwrap_or(0);
+        self.frames += 1;
+        Ok(())
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the anchor file should be written anew.
+    pub fn is_long(&self) -> bool {
+        self.len > LONG
+    }
+}

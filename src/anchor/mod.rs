@@ -1,0 +1,243 @@
+//! The broker's key file, outside the database and outside every backup (DESIGN.md 7).
+//!
+//! Guarantees: what was destroyed cannot be opened again. A destructive event writes the whole file anew under a fresh
+//! epoch key and destroys the old epoch key, so neither an old copy of this file nor of the database brings a key
+//! back. A crash at any step leaves every live key alive; the broker destroys at its next start what should be dead.
+//!
+//! Two files: `anchor`, replaced as a whole at every epoch ([`file`] draws it), and `anchor-<generation>.log`, an
+//! append-only journal of what changed since ([`journal`]). Both are sealed by the epoch key, which lives in the
+//! operating system's keyring or in a file the operator of the host chose.
+
+mod core;
+mod disk;
+mod file;
+mod journal;
+mod keys;
+mod rotate;
+
+pub use self::core::{Change, Core, Factor, Head, Segment, Session};
+pub use disk::{Disk, RealDisk, StateLock};
+pub use keys::{EpochKeys, FileKeys, KeysError, OsKeys, Slot};
+pub use rotate::Destroy;
+
+use crate::crypto::{Entropy, Key, SignKey};
+use crate::model::{UnitId, VaultId};
+use file::Place;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the anchor does not open or change.
+#[derive(Debug, thiserror::Error)]
+pub enum AnchorError {
+    /// There is none.
+    #[error("there is no anchor in {0}; after a loss the recovery kit makes a new one ('mandatum restart --kit')")]
+    Missing(PathBuf),
+    /// It belongs to another epoch or key.
+    #[error(
+        "the anchor does not open under the current epoch key: it is an older copy, or the key is another's; only the \
+         recovery kit goes on from here ('mandatum restart --kit')"
+    )]
+    Epoch,
+    /// It was changed.
+    #[error("the anchor was changed or cut off; restore it is not possible, use the recovery kit")]
+    Corrupt,
+    /// The epoch keys cannot be read or written.
+    #[error("{0}")]
+    Keys(#[from] KeysError),
+    /// Reading or writing failed.
+    #[error("the anchor could not be read or written: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The opened anchor.
+pub struct Anchor {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    keys: Arc<dyn EpochKeys>,
+    entropy: Arc<dyn Entropy>,
+    epoch_key: Key,
+    header: file::Header,
+    core: Core,
+    places: HashMap<UnitId, Place>,
+    loaded: HashMap<UnitId, Segment>,
+    pending: HashMap<UnitId, Vec<Change>>,
+    journal: journal::Journal,
+}
+
+/// Where an anchor lives and what it works with.
+#[derive(Clone)]
+pub struct Home {
+    /// The state directory.
+    pub dir: PathBuf,
+    /// How files are read and written.
+    pub disk: Arc<dyn Disk>,
+    /// Where epoch keys are kept.
+    pub keys: Arc<dyn EpochKeys>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Anchor {
+    /// Makes the first anchor of a vault, or a new one after the old was lost. Its epoch is one after any epoch the
+    /// keyring still knows.
+    ///
+    /// # Errors
+    /// [`AnchorError`]; nothing is left behind that would open.
+    pub fn create(home: &Home, vault: VaultId, core: Core, segments: Vec<Segment>) -> Result<Self, AnchorError> {
+        let known = [Slot::Current, Slot::Next].map(|slot| home.keys.read(slot));
+        let mut epoch = 0;
+        for slot in known {
+            epoch = epoch.max(slot?.map_or(0, |(epoch, _)| epoch));
+        }
+        let header = file::Header { vault, epoch: epoch + 1, generation: 1 };
+        let epoch_key = Key::generate(&*home.entropy);
+        home.keys.write(Slot::Next, header.epoch, &epoch_key)?;
+        let bytes = file::encode(&header, &epoch_key, &core, &segments, &*home.entropy);
+        file::replace(home, &bytes)?;
+        rotate::promote(&*home.keys, header.epoch, &epoch_key)?;
+        home.disk.remove(&journal::path(&home.dir, header.generation))?;
+        Self::open(home)
+    }
+
+    /// Opens the anchor: matches the file's epoch with the epoch keys and finishes what was interrupted.
+    ///
+    /// # Errors
+    /// [`AnchorError::Epoch`] for an older copy.
+    pub fn open(home: &Home) -> Result<Self, AnchorError> {
+        let path = file::path(&home.dir);
+        let header = file::read_header(&*home.disk, &path)?.ok_or_else(|| AnchorError::Missing(home.dir.clone()))?;
+        let epoch_key = rotate::settle(home, header.epoch)?;
+        let (core, places) = file::read_core(&*home.disk, &path, &header, &epoch_key)?;
+        let (journal, frames) = journal::Journal::open(home, &header, &epoch_key)?;
+        let mut anchor = Self {
+            dir: home.dir.clone(),
+            disk: Arc::clone(&home.disk),
+            keys: Arc::clone(&home.keys),
+            entropy: Arc::clone(&home.entropy),
+            epoch_key,
+            header,
+            core,
+            places,
+            loaded: HashMap::new(),
+            pending: HashMap::new(),
+            journal,
+        };
+        for change in frames {
+            anchor.take(change);
+        }
+        Ok(anchor)
+    }
+
+    /// Whether the files are still what was read: another process may have changed them.
+    ///
+    /// # Errors
+    /// [`AnchorError::Io`].
+    pub fn is_current(&self) -> Result<bool, AnchorError> {
+        let header = file::read_header(&*self.disk, &file::path(&self.dir))?;
+        let len = self.disk.len(&journal::path(&self.dir, self.header.generation))?;
+        Ok(header.as_ref() == Some(&self.header) && len == self.journal.len())
+    }
+
+    /// The vault it belongs to.
+    pub fn vault(&self) -> VaultId {
+        self.header.vault
+    }
+
+    /// The epoch.
+    pub fn epoch(&self) -> u64 {
+        self.header.epoch
+    }
+
+    /// What belongs to no mandate.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The broker's record key.
+    pub fn record_key(&self) -> SignKey {
+        SignKey::from_seed(&self.core.record_key)
+    }
+
+    /// The broker's checkpoint key.
+    pub fn checkpoint_key(&self) -> SignKey {
+        SignKey::from_seed(&self.core.checkpoint_key)
+    }
+
+    /// Every unit it holds keys or a head of.
+    pub fn units(&self) -> Vec<UnitId> {
+        let fresh = self.pending.keys().chain(self.loaded.keys()).filter(|unit| !self.places.contains_key(unit));
+        let mut units: Vec<UnitId> = self.places.keys().chain(fresh).copied().collect();
+        units.sort_unstable();
+        units.dedup();
+        units
+    }
+
+    /// The keys and the head of one unit, if it is known.
+    ///
+    /// # Errors
+    /// [`AnchorError`] if its part of the file was changed.
+    pub fn segment(&mut self, unit: UnitId) -> Result<Option<&Segment>, AnchorError> {
+        self.load(unit)?;
+        Ok(self.loaded.get(&unit))
+    }
+
+    /// Appends changes to the journal, durably, and takes them in. Nothing here destroys: that is [`Anchor::rotate`].
+    ///
+    /// # Errors
+    /// [`AnchorError::Io`]; then nothing was taken in.
+    pub fn note(&mut self, changes: Vec<Change>) -> Result<(), AnchorError> {
+        self.journal.append(&*self.disk, &self.header, &self.epoch_key, &changes, &*self.entropy)?;
+        for change in changes {
+            self.take(change);
+        }
+        if self.journal.is_long() {
+            self.rewrite(&Destroy::default(), false)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, change: Change) {
+        match change.unit() {
+            None => self.core.apply(change),
+            Some(unit) => match self.loaded.get_mut(&unit) {
+                Some(segment) => segment.apply(change),
+                None => self.pending.entry(unit).or_default().push(change),
+            },
+        }
+    }
+
+    fn load(&mut self, unit: UnitId) -> Result<(), AnchorError> {
+        if self.loaded.contains_key(&unit) {
+            return Ok(());
+        }
+        let pending = self.pending.remove(&unit);
+        let mut segment = match self.places.get(&unit) {
+            Some(place) => {
+                file::read_segment(&*self.disk, &file::path(&self.dir), &self.header, &self.epoch_key, unit, place)?
+            }
+            None if pending.is_some() => Segment::new(unit),
+            None => return Ok(()),
+        };
+        for change in pending.into_iter().flatten() {
+            segment.apply(change);
+        }
+        self.loaded.insert(unit, segment);
+        Ok(())
+    }
+
+    fn home(&self) -> Home {
+        Home {
+            dir: self.dir.clone(),
+            disk: Arc::clone(&self.disk),
+            keys: Arc::clone(&self.keys),
+            entropy: Arc::clone(&self.entropy),
+        }
+    }
+}
+
+/// The state directory's anchor path, for messages and marks.
+pub fn anchor_path(dir: &Path) -> PathBuf {
+    file::path(dir)
+}

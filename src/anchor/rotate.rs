@@ -1,0 +1,141 @@
+//! Epoch rotation: how keys die (DESIGN.md 7).
+//!
+//! The signed revocation is durable before this begins, and policy refuses from there on. Then, in this order:
+//! keyring `next` = the new key · write `anchor.new` without the dead keys, sync, rename · sync the directory ·
+//! keyring `current` = the new key · delete `next`, verify the old one is gone. [`settle`] finishes or takes back what
+//! a crash left between any two of these.
+
+use super::core::Segment;
+use super::file::{self, Header};
+use super::journal;
+use super::keys::{EpochKeys, KeysError, Slot};
+use super::{Anchor, AnchorError, Home};
+use crate::crypto::Key;
+use crate::model::{GrantId, Instant, MemberId, UnitId};
+
+/// What is to die.
+#[derive(Default)]
+pub struct Destroy {
+    /// Grants' keys.
+    pub grants: Vec<(UnitId, GrantId)>,
+    /// State keys: replaced by a new one where the state lives on, else gone.
+    pub state_keys: Vec<(UnitId, Option<Key>)>,
+    /// Evidence keys.
+    pub evidence: Vec<UnitId>,
+    /// Members' second factors.
+    pub members: Vec<MemberId>,
+}
+
+impl Destroy {
+    /// Whether nothing is to die.
+    pub fn is_empty(&self) -> bool {
+        self.grants.is_empty() && self.state_keys.is_empty() && self.evidence.is_empty() && self.members.is_empty()
+    }
+
+    fn cut(&self, segment: &mut Segment) {
+        let unit = segment.unit;
+        let mut dead: Vec<GrantId> = self.grants.iter().filter(|(of, _)| *of == unit).map(|(_, id)| *id).collect();
+        dead.sort_unstable();
+        segment.grants.retain(|(id, ..)| dead.binary_search(id).is_err());
+        if let Some((_, replaced)) = self.state_keys.iter().find(|(of, _)| *of == unit) {
+            segment.state_key = replaced.as_ref().map(Key::duplicate);
+        }
+        if self.evidence.contains(&unit) {
+            segment.evidence_key = None;
+        }
+    }
+}
+
+impl Anchor {
+    /// Destroys keys: writes the anchor anew under a fresh epoch key and destroys the old one. Returns the epoch that
+    /// is gone.
+    ///
+    /// # Errors
+    /// [`AnchorError`]. Then the caller acknowledges nothing; the next start finishes or repeats it.
+    pub fn rotate(&mut self, destroy: &Destroy) -> Result<u64, AnchorError> {
+        let gone = self.header.epoch;
+        self.rewrite(destroy, true)?;
+        Ok(gone)
+    }
+
+    /// Writes the file anew: under a fresh epoch key, or under the same one only to begin a new journal.
+    pub(super) fn rewrite(&mut self, destroy: &Destroy, fresh_epoch: bool) -> Result<(), AnchorError> {
+        let home = self.home();
+        let old_journal = journal::path(&self.dir, self.header.generation);
+        let generation = self.header.generation + 1;
+        let epoch = self.header.epoch + u64::from(fresh_epoch);
+        let header = Header { vault: self.header.vault, epoch, generation };
+        let key = if fresh_epoch { Key::generate(&*self.entropy) } else { self.epoch_key.duplicate() };
+
+        // A journal of this name can only be left over from a crash before the rename: it goes first.
+        self.disk.remove(&journal::path(&self.dir, generation))?;
+        let segments = self.take_segments(destroy)?;
+        self.core.factors.retain(|factor| !destroy.members.contains(&factor.member));
+        self.core.sessions.retain(|session| !destroy.members.contains(&session.member));
+        self.core.earliest = segments.iter().map(Segment::earliest).min().unwrap_or(Instant::MAX);
+        let bytes = file::encode(&header, &key, &self.core, &segments, &*self.entropy);
+        drop(segments);
+
+        if fresh_epoch {
+            self.keys.write(Slot::Next, epoch, &key)?;
+            check_holds(&*self.keys, Slot::Next, epoch, &key)?;
+        }
+        file::replace(&home, &bytes)?;
+        if fresh_epoch {
+            promote(&*self.keys, epoch, &key)?;
+        }
+        self.disk.remove(&old_journal)?;
+        *self = Anchor::open(&home)?;
+        Ok(())
+    }
+
+    /// Every segment, without what is to die. Leaves this anchor to be opened anew.
+    fn take_segments(&mut self, destroy: &Destroy) -> Result<Vec<Segment>, AnchorError> {
+        let units = self.units();
+        let mut segments = Vec::with_capacity(units.len());
+        for unit in units {
+            self.load(unit)?;
+            let Some(mut segment) = self.loaded.remove(&unit) else { continue };
+            destroy.cut(&mut segment);
+            // A unit with no key left has nothing to open and nothing to fall behind.
+            if segment.state_key.is_some() || segment.evidence_key.is_some() {
+                segments.push(segment);
+            }
+        }
+        Ok(segments)
+    }
+}
+
+/// Matches the file's epoch with the epoch keys; finishes what was interrupted after the rename, takes back what was
+/// interrupted before it. Returns the key that opens the file.
+pub fn settle(home: &Home, epoch: u64) -> Result<Key, AnchorError> {
+    let keys = &*home.keys;
+    let current = keys.read(Slot::Current)?;
+    if let Some((_, key)) = current.filter(|(current, _)| *current == epoch) {
+        // What `next` may hold here was never used, or is this same key; the next rotation writes over it.
+        return Ok(key);
+    }
+    let next = keys.read(Slot::Next)?.filter(|(next, _)| *next == epoch);
+    let (_, key) = next.ok_or(AnchorError::Epoch)?;
+    home.disk.sync_dir(&home.dir)?;
+    promote(keys, epoch, &key)?;
+    Ok(key)
+}
+
+/// Makes a key the current one, empties `next`, and verifies that the old one is gone.
+pub(super) fn promote(keys: &dyn EpochKeys, epoch: u64, key: &Key) -> Result<(), KeysError> {
+    keys.write(Slot::Current, epoch, key)?;
+    check_holds(keys, Slot::Current, epoch, key)?;
+    keys.remove(Slot::Next)?;
+    if keys.read(Slot::Next)?.is_some() {
+        return Err(KeysError::Unfaithful);
+    }
+    Ok(())
+}
+
+fn check_holds(keys: &dyn EpochKeys, slot: Slot, epoch: u64, key: &Key) -> Result<(), KeysError> {
+    match keys.read(slot)? {
+        Some((held, found)) if held == epoch && found == *key => Ok(()),
+        _ => Err(KeysError::Unfaithful),
+    }
+}
