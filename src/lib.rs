@@ -6,7 +6,10 @@
 #![deny(missing_docs)]
 
 pub mod anchor;
+pub mod api;
+pub mod broker;
 pub mod crypto;
 pub mod ledger;
 pub mod model;
 pub mod policy;
+pub mod store;

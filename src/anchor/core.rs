@@ -65,6 +65,10 @@ pub struct Core {
     pub counter: u64,
     /// The earliest end of anything whose key is here: before it, there is nothing to sweep.
     pub earliest: Instant,
+    /// Units in which something is to be destroyed and that was not recorded as done yet.
+    pub unfinished: Vec<UnitId>,
+    /// Whether a member showed a newer head than this broker has: nothing is released until an owner's restart.
+    pub rolled_back: bool,
 }
 
 /// The part that belongs to one unit.
@@ -76,6 +80,8 @@ pub struct Segment {
     pub head: Head,
     /// Opens the state document and the TOTP seeds; gone when the mandate is closed.
     pub state_key: Option<Key>,
+    /// Replaces the state key at the next rotation; the state document may be sealed by it already.
+    pub next_state_key: Option<Key>,
     /// Opens the records; gone at the end of retention.
     pub evidence_key: Option<Key>,
     /// When the evidence key goes.
@@ -104,6 +110,12 @@ pub enum Change {
     Ends(UnitId, GrantId, Instant),
     /// A closed unit's evidence goes then.
     Retain(UnitId, Instant),
+    /// A unit's state is sealed by this key from now on; the old one dies with the next rotation.
+    Rekeyed(UnitId, Key),
+    /// Something is to be destroyed in these units; none: all of it is done and recorded.
+    Unfinished(Vec<UnitId>),
+    /// A member showed a newer head.
+    RolledBack(bool),
     /// Records were added in all.
     Counted(u64),
     /// Time was believed.
@@ -132,6 +144,7 @@ impl Change {
             | Change::Opened { unit, .. }
             | Change::Granted(unit, ..)
             | Change::Ends(unit, ..)
+            | Change::Rekeyed(unit, _)
             | Change::Retain(unit, _) => Some(*unit),
             _ => None,
         }
@@ -151,6 +164,8 @@ impl Core {
             high,
             counter: 0,
             earliest: Instant::MAX,
+            unfinished: Vec::new(),
+            rolled_back: false,
         }
     }
 
@@ -190,7 +205,14 @@ impl Core {
             }
             Change::Over(id) => self.sessions.retain(|session| session.id != id),
             Change::AllOver(member) => self.sessions.retain(|session| session.member != member),
-            Change::Head(..) | Change::Opened { .. } | Change::Granted(..) | Change::Ends(..) | Change::Retain(..) => {}
+            Change::Unfinished(units) => self.unfinished = units,
+            Change::RolledBack(is) => self.rolled_back = is,
+            Change::Head(..)
+            | Change::Opened { .. }
+            | Change::Granted(..)
+            | Change::Ends(..)
+            | Change::Rekeyed(..)
+            | Change::Retain(..) => {}
         }
     }
 }
@@ -203,6 +225,7 @@ impl Segment {
             unit,
             head: Head { size: 0, root: none, state: none },
             state_key: None,
+            next_state_key: None,
             evidence_key: None,
             retain_until: Instant::MAX,
             grants: Vec::new(),
@@ -234,6 +257,7 @@ impl Segment {
                     grant.2 = until;
                 }
             }
+            Change::Rekeyed(_, key) => self.next_state_key = Some(key),
             Change::Retain(_, until) => self.retain_until = until,
             _ => {}
         }

@@ -199,6 +199,9 @@ impl Anchor {
     }
 
     fn take(&mut self, change: Change) {
+        if let Change::Granted(.., until) | Change::Ends(.., until) | Change::Retain(_, until) = &change {
+            self.core.earliest = self.core.earliest.min(*until);
+        }
         match change.unit() {
             None => self.core.apply(change),
             Some(unit) => match self.loaded.get_mut(&unit) {

@@ -18,8 +18,8 @@ use crate::model::{GrantId, Instant, MemberId, UnitId};
 pub struct Destroy {
     /// Grants' keys.
     pub grants: Vec<(UnitId, GrantId)>,
-    /// State keys: replaced by a new one where the state lives on, else gone.
-    pub state_keys: Vec<(UnitId, Option<Key>)>,
+    /// State keys: replaced by the next one where there is one, else gone.
+    pub state_keys: Vec<UnitId>,
     /// Evidence keys.
     pub evidence: Vec<UnitId>,
     /// Members' second factors.
@@ -37,8 +37,8 @@ impl Destroy {
         let mut dead: Vec<GrantId> = self.grants.iter().filter(|(of, _)| *of == unit).map(|(_, id)| *id).collect();
         dead.sort_unstable();
         segment.grants.retain(|(id, ..)| dead.binary_search(id).is_err());
-        if let Some((_, replaced)) = self.state_keys.iter().find(|(of, _)| *of == unit) {
-            segment.state_key = replaced.as_ref().map(Key::duplicate);
+        if self.state_keys.contains(&unit) {
+            segment.state_key = segment.next_state_key.take();
         }
         if self.evidence.contains(&unit) {
             segment.evidence_key = None;

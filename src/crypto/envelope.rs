@@ -257,6 +257,14 @@ impl OuterSeal {
         seal_exact(&self.key, &self.context, inner, entropy)
     }
 
+    /// SHA-256 of what is inside, for `verify`: nothing is handed out.
+    ///
+    /// # Errors
+    /// [`Sealed`] if it is another grant's, or was changed.
+    pub fn digest_inside(&self, outer: &[u8]) -> Result<Digest, Sealed> {
+        open_exact(&self.key, &self.context, outer).map(|inner| super::hash(inner.expose()))
+    }
+
     /// Takes the broker's half off. Called in one place only, `broker/release.rs`, where a permit and a receipt are
     /// used up for it.
     ///

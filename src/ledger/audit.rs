@@ -2,10 +2,9 @@
 
 use super::directory::Directory;
 use super::record::{Entry, Outcome, Record, RecordError};
-use super::tree;
+use super::tree::Edge;
 use crate::crypto::Topic;
 use crate::model::{Digest, Event, FoldError, Mandate, Roster, UnitId, Verb};
-use std::convert::Infallible;
 
 /// What is wrong, and with which record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,16 +41,14 @@ pub enum Audited {
 pub struct Audit<'a> {
     directory: &'a Directory,
     unit: UnitId,
-    size: u64,
-    /// Roots of the perfect subtrees on the right edge, by level.
-    edge: Vec<Option<Digest>>,
+    edge: Edge,
     state: Audited,
 }
 
 impl<'a> Audit<'a> {
     /// Begins an audit of one ledger.
     pub fn new(directory: &'a Directory, unit: UnitId) -> Self {
-        Self { directory, unit, size: 0, edge: Vec::new(), state: Audited::Empty }
+        Self { directory, unit, edge: Edge::default(), state: Audited::Empty }
     }
 
     /// Takes the next records. Signatures are verified on all cores; the fold is in order.
@@ -59,27 +56,23 @@ impl<'a> Audit<'a> {
     /// # Errors
     /// The first [`Flaw`].
     pub fn take(&mut self, entries: &[Entry]) -> Result<Vec<Record>, Flaw> {
-        let first = self.size;
+        let first = self.edge.size();
         let opened = self.open_all(entries, first)?;
         for (entry, record) in entries.iter().zip(&opened) {
             self.fold(record)?;
-            self.push(entry.leaf());
+            self.edge.push(entry.leaf());
         }
         Ok(opened)
     }
 
     /// The number of records so far.
     pub fn size(&self) -> u64 {
-        self.size
+        self.edge.size()
     }
 
     /// The root over them.
     pub fn root(&self) -> Digest {
-        let read = |level: u32, _: u64| -> Result<Digest, Infallible> {
-            let node = usize::try_from(level).ok().and_then(|level| self.edge.get(level).copied().flatten());
-            Ok(node.unwrap_or_else(|| unreachable!("only the right edge is read")))
-        };
-        tree::root(self.size, read).unwrap_or_else(|never| match never {})
+        self.edge.root()
     }
 
     /// The state they fold to.
@@ -147,23 +140,6 @@ impl<'a> Audit<'a> {
             return Err(Flaw::State(record.seq));
         }
         Ok(())
-    }
-
-    fn push(&mut self, leaf: Digest) {
-        let edge = &self.edge;
-        let read = |level: u32, _: u64| -> Result<Digest, Infallible> {
-            let node = usize::try_from(level).ok().and_then(|level| edge.get(level).copied().flatten());
-            Ok(node.unwrap_or_else(|| unreachable!("only the right edge is read")))
-        };
-        let nodes = tree::append(self.size, leaf, read).unwrap_or_else(|never| match never {});
-        for (level, _, hash) in nodes {
-            let level = usize::try_from(level).unwrap_or(usize::MAX);
-            if self.edge.len() <= level {
-                self.edge.resize(level + 1, None);
-            }
-            self.edge[level] = Some(hash);
-        }
-        self.size += 1;
     }
 }
 

@@ -133,6 +133,11 @@ impl Directory {
         self.charters.last().unwrap_or_else(|| unreachable!("checked when it was made"))
     }
 
+    /// The owner root's public key.
+    pub fn root(&self) -> &PublicKey {
+        &self.root
+    }
+
     /// Every record key there was.
     pub fn record_keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.charters.iter().map(|charter| &charter.record_key)

@@ -17,4 +17,4 @@ pub use checkpoint::{Checkpoint, NoteError, origin};
 pub use directory::{Admission, Charter, Directory, DirectoryError, Restart, from_blob, recipient_digest, to_blob};
 pub use extract::{Extract, ExtractError, ExtractWriter, Verified, verify_extract};
 pub use record::{Assurance, ClockMark, Entry, Outcome, Record, RecordError, leaf_of};
-pub use tree::{append, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion};
+pub use tree::{Edge, append, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion};

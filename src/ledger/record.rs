@@ -108,6 +108,17 @@ impl Record {
     }
 }
 
+impl Entry {
+    /// The record of an entry that was proven to be under a head this broker signed: its signature was verified or made
+    /// when that head was. Only for reading many; `verify` opens each with [`Record::open`].
+    ///
+    /// # Errors
+    /// [`RecordError::Format`].
+    pub fn proven_record(&self) -> Result<Record, RecordError> {
+        serde_json::from_slice(self.signed.unverified_bytes()).map_err(|e| RecordError::Format(position(&e)))
+    }
+}
+
 /// Where parsing stopped, without what stood there.
 fn position(error: &serde_json::Error) -> String {
     format!("line {} column {}", error.line(), error.column())

@@ -5,6 +5,7 @@
 
 use crate::crypto::Hasher;
 use crate::model::Digest;
+use std::convert::Infallible;
 
 /// A node with its place: level, index.
 pub type Node = (u32, u64, Digest);
@@ -156,6 +157,43 @@ pub fn verify_consistency(old: u64, old_root: &Digest, new: u64, new_root: &Dige
     last == 0 && from_old == *old_root && from_new == *new_root
 }
 
+/// The right edge of a growing tree: enough to append and to know the root, without stored nodes.
+#[derive(Default)]
+pub struct Edge {
+    size: u64,
+    peaks: Vec<Option<Digest>>,
+}
+
+impl Edge {
+    /// Appends a leaf.
+    pub fn push(&mut self, leaf: Digest) {
+        let nodes = append(self.size, leaf, |level, _| self.peak(level)).unwrap_or_else(|never| match never {});
+        for (level, _, hash) in nodes {
+            let level = usize::try_from(level).unwrap_or(usize::MAX);
+            if self.peaks.len() <= level {
+                self.peaks.resize(level + 1, None);
+            }
+            self.peaks[level] = Some(hash);
+        }
+        self.size += 1;
+    }
+
+    /// The number of leaves.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The root over them.
+    pub fn root(&self) -> Digest {
+        root(self.size, |level, _| self.peak(level)).unwrap_or_else(|never| match never {})
+    }
+
+    fn peak(&self, level: u32) -> Result<Digest, Infallible> {
+        let peak = usize::try_from(level).ok().and_then(|level| self.peaks.get(level).copied().flatten());
+        Ok(peak.unwrap_or_else(|| unreachable!("only peaks are read")))
+    }
+}
+
 /// The hash over leaves `[start, end)`, where `start` is a multiple of the subtree's size.
 fn subtree<E>(start: u64, end: u64, read: &mut impl FnMut(u32, u64) -> Result<Digest, E>) -> Result<Digest, E> {
     let len = end - start;
@@ -246,6 +284,9 @@ mod tests {
             let leaves: Vec<Vec<u8>> = (0..size).map(|n: u64| n.to_be_bytes().to_vec()).collect();
             let tree = Tree::of(size);
             assert_eq!(root(size, |l, i| tree.read(l, i)), Ok(naive(&leaves)), "{size}");
+            let mut edge = Edge::default();
+            leaves.iter().for_each(|leaf| edge.push(leaf_hash(leaf)));
+            assert_eq!(edge.root(), naive(&leaves), "{size}");
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     CredentialId, Date, Digest, GrantId, Instant, MemberId, Name, ReuseTag, RowId, Term, Text, UnitId, Zone,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What access under a row allows on the platform.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -419,19 +419,14 @@ impl Mandate {
         match event {
             Event::Opened { .. } => return Err(FoldError("a mandate is opened once")),
             Event::Amended { changes, grants, narrowed } => {
-                for change in changes {
-                    self.change_row(change, at)?;
-                }
-                self.add_grants(grants, at)?;
+                self.try_changes(changes, grants, at)?;
                 if self.narrowed(changes) != *narrowed {
                     return Err(FoldError("the amendment does not narrow the grants it says it narrows"));
                 }
             }
             Event::CredentialsAdded { credentials } => {
                 let by = by.ok_or(FoldError("a credential has an author"))?;
-                for facts in credentials {
-                    self.add_credential(facts, by, at)?;
-                }
+                self.add_credentials(credentials, by, at)?;
             }
             Event::Rotated { credential, version, second_factor } => {
                 let by = by.ok_or(FoldError("a version has an author"))?;
@@ -535,6 +530,17 @@ impl Mandate {
     /// Whether a member ever had to do with it: leads it or was granted something.
     pub fn concerns(&self, member: MemberId) -> bool {
         self.is_lead(member) || self.grants.iter().any(|grant| grant.facts.member == member)
+    }
+
+    /// The table after changes, without judging their author: to learn what they do to the grants.
+    ///
+    /// # Errors
+    /// The changes do not fit the table.
+    pub fn try_changes(&mut self, changes: &[RowChange], grants: &[GrantFacts], at: Instant) -> Result<(), FoldError> {
+        for change in changes {
+            self.change_row(change, at)?;
+        }
+        self.add_grants(grants, at)
     }
 
     /// What became of the grants under the rows that these changes touched.
@@ -666,29 +672,37 @@ impl Mandate {
         }
     }
 
-    fn add_credential(&mut self, facts: &CredentialFacts, by: MemberId, at: Instant) -> Result<(), FoldError> {
-        let row = self.row(facts.row).ok_or(FoldError("no credential without a row"))?;
-        let row = row.id;
-        if self.credential(facts.id).is_some() {
-            return Err(FoldError("a credential of this id exists"));
+    fn add_credentials(&mut self, added: &[CredentialFacts], by: MemberId, at: Instant) -> Result<(), FoldError> {
+        // Sets, since an import adds thousands.
+        let mut ids: HashSet<CredentialId> = self.credentials.iter().map(|credential| credential.id).collect();
+        let named = |row: RowId, name: &Text| (row, name.folded());
+        let mut names: HashSet<(RowId, String)> = self.credentials.iter().map(|c| named(c.row, &c.name)).collect();
+        for facts in added {
+            self.row(facts.row).ok_or(FoldError("no credential without a row"))?;
+            if !ids.insert(facts.id) {
+                return Err(FoldError("a credential of this id exists"));
+            }
+            if !names.insert(named(facts.row, &facts.name)) {
+                return Err(FoldError("a credential of this name exists under the row"));
+            }
+            if facts.version.is_none() != (facts.kind == Kind::Delegated) {
+                return Err(FoldError("every kind but delegated has a secret"));
+            }
+            if facts.version.as_ref().is_some_and(|version| version.number != 1) {
+                return Err(FoldError("versions count from one"));
+            }
+            self.credentials.push(Credential {
+                id: facts.id,
+                row: facts.row,
+                name: facts.name.clone(),
+                kind: facts.kind,
+                account: facts.account.clone(),
+                url: facts.url.clone(),
+                second_factor: facts.second_factor.clone(),
+                current: facts.version.as_ref().map(|version| stored(version, by, at)),
+                settled: None,
+            });
         }
-        if self.credentials_of(row).any(|c| c.name.same(facts.name.as_str())) {
-            return Err(FoldError("a credential of this name exists under the row"));
-        }
-        if facts.version.is_none() != (facts.kind == Kind::Delegated) {
-            return Err(FoldError("every kind but delegated has a secret"));
-        }
-        self.credentials.push(Credential {
-            id: facts.id,
-            row,
-            name: facts.name.clone(),
-            kind: facts.kind,
-            account: facts.account.clone(),
-            url: facts.url.clone(),
-            second_factor: facts.second_factor.clone(),
-            current: facts.version.as_ref().map(|version| stored(version, by, at)),
-            settled: None,
-        });
         Ok(())
     }
 

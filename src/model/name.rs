@@ -78,6 +78,11 @@ impl Text {
         &self.0
     }
 
+    /// The form two texts are compared by.
+    pub fn folded(&self) -> String {
+        fold(&self.0)
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

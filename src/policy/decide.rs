@@ -3,8 +3,8 @@
 use super::clock::ClockReading;
 use super::matrix::{Scope, reach};
 use crate::model::{
-    Credential, CredentialId, Deny, Grant, GrantId, Instant, Mandate, Member, MemberId, Phase, Standing, Term, Text,
-    UnitId, Verb, Why,
+    Credential, CredentialId, Deny, Grant, GrantId, GrantOrigin, Instant, Mandate, Member, MemberId, Phase, Role,
+    Standing, Term, Text, UnitId, Verb, Why,
 };
 
 /// Everything a retrieval is judged by.
@@ -21,8 +21,17 @@ pub struct Situation<'a> {
     pub mandate: &'a Mandate,
     /// The credential asked for.
     pub credential: &'a Credential,
-    /// The purpose given, if any.
-    pub purpose: Option<&'a Text>,
+    /// What for.
+    pub purpose: Purpose<'a>,
+}
+
+/// What a retrieval is for.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// Work under the row: the purpose given, if any.
+    Work(Option<&'a Text>),
+    /// A lead's program reads data keys to wrap them onward: said so in the record.
+    Onward(&'a Text),
 }
 
 /// The right to one release, made by [`decide`] alone and used up by it: neither `Clone` nor constructible elsewhere.
@@ -100,6 +109,10 @@ pub fn decide(situation: &Situation<'_>) -> Result<Permit, Deny> {
         return Err(Deny::MandateNotActive);
     }
     let grant = mandate.grant_for(member.id(), credential.row).ok_or(Deny::NotGranted)?;
+    // A standing grant goes with the lead's role; without the role it is none.
+    if grant.facts.origin == GrantOrigin::Lead && !(member.is(Role::Lead) && mandate.is_lead(member.id())) {
+        return Err(Deny::NotGranted);
+    }
     check_grant(grant, now)?;
     let row = mandate.row(credential.row).ok_or(Deny::NotGranted)?;
     for term in [mandate.term, row.terms.term, grant.facts.term] {
@@ -108,10 +121,11 @@ pub fn decide(situation: &Situation<'_>) -> Result<Permit, Deny> {
             return Err(Deny::ClockSuspect);
         }
     }
-    let purpose = choose_purpose(&grant.facts.purposes, purpose)?;
-    if !row.terms.purposes.contains(purpose) {
-        return Err(Deny::PurposeOutsideRow);
-    }
+    let purpose = match purpose {
+        Purpose::Onward(said) if mandate.is_lead(member.id()) && member.is(Role::Lead) => said,
+        Purpose::Onward(_) => return Err(Deny::RoleForbids),
+        Purpose::Work(asked) => choose_purpose(&grant.facts.purposes, asked)?,
+    };
     Ok(Permit {
         unit: mandate.unit,
         member: member.id(),

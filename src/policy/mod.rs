@@ -8,5 +8,5 @@ mod decide;
 mod matrix;
 
 pub use clock::{ClockReading, judge_clock};
-pub use decide::{Permit, Situation, decide};
+pub use decide::{Permit, Purpose, Situation, decide};
 pub use matrix::{Scope, needs_step_up, reach, scope_of};

@@ -1,0 +1,146 @@
+//! The wire contract: what a member's program says to a broker and what comes back.
+//!
+//! One [`Gate::call`] carries every verb, in the same process (`solo`) or over a connection: exact request bytes with
+//! the member's signature, and beside them a load that is not recorded (secrets in sealed form, codes). What the load
+//! holds is bound by statements or digests inside the signed bytes.
+
+mod verbs;
+mod views;
+
+pub use verbs::*;
+pub use views::*;
+
+use crate::crypto::Signed;
+use crate::model::{Deny, Digest, MemberId, Nonce, SessionId, UnitId, VaultId, Verb};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The format of requests this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// A request's signed content.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request<A> {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The vault.
+    pub vault: VaultId,
+    /// The verb; the same as the route's.
+    pub verb: Verb,
+    /// Who asks.
+    pub member: MemberId,
+    /// The mandate it is about, if it is about one.
+    pub unit: Option<UnitId>,
+    /// From [`Gate::hello`]; good for one request.
+    pub nonce: Nonce,
+    /// The session that stands for the second factor.
+    pub session: Option<SessionId>,
+    /// From `step_up`; good for one request.
+    pub step_up: Option<Nonce>,
+    /// The newest head of that ledger the member has seen.
+    pub seen: Option<Seen>,
+    /// What is asked.
+    pub ask: A,
+}
+
+/// A head a member has seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// Records.
+    pub size: u64,
+    /// The root over them.
+    pub root: Digest,
+}
+
+/// One call on its way.
+pub struct Frame {
+    /// The route.
+    pub verb: Verb,
+    /// The signed request.
+    pub request: Signed,
+    /// What travels beside it and is not recorded.
+    pub load: Vec<u8>,
+}
+
+/// What a broker says before anything else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// The vault.
+    pub vault: VaultId,
+    /// For the next request.
+    pub nonce: Nonce,
+}
+
+/// The broker, as a member's program sees it.
+pub trait Gate: Send + Sync {
+    /// Asks for a nonce.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn hello(&self) -> Result<Hello, Refusal>;
+
+    /// Carries one request; the answer is the verb's, as JSON.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn call(&self, frame: Frame) -> Result<Vec<u8>, Refusal>;
+}
+
+/// A verb's types.
+pub trait Call {
+    /// Its name.
+    const VERB: Verb;
+    /// What is signed and recorded.
+    type Ask: Serialize + DeserializeOwned;
+    /// What travels beside it.
+    type Load: Serialize + DeserializeOwned + Default;
+    /// What comes back.
+    type Answer: Serialize + DeserializeOwned;
+}
+
+/// Why a broker does not do what it was asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// A retrieval was denied, and recorded as such.
+    #[error("{code}: {}", code.sentence())]
+    Denied {
+        /// Why.
+        code: Deny,
+    },
+    /// Nothing there, or not yours: the same answer for both.
+    #[error("there is nothing of this name here for you")]
+    NotFound,
+    /// Who asks is not proven.
+    #[error("{0}")]
+    Authentication(String),
+    /// The vault's own data do not hold together.
+    #[error("the vault does not hold together: {0}")]
+    Integrity(String),
+    /// The input is refused; nothing was stored.
+    #[error("{field}: {sentence}")]
+    Input {
+        /// What was wrong.
+        field: String,
+        /// Why, and what is accepted.
+        sentence: String,
+    },
+    /// Something outside failed; nothing was released.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Refusal {
+    /// Input that is refused.
+    pub fn input(field: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self::Input { field: field.into(), sentence: sentence.into() }
+    }
+}
+
+impl From<Deny> for Refusal {
+    fn from(code: Deny) -> Self {
+        Self::Denied { code }
+    }
+}

@@ -1,0 +1,438 @@
+//! One request type per verb.
+
+use super::views::{
+    CredentialLine, DueLine, ExposureLine, Located, LogLine, MandateLine, MandateView, MemberLine, Overview, Proof,
+    RecipientLine, Released, ReuseLine, VerifyReport,
+};
+use super::{Call, Seen};
+use crate::crypto::{Ctx, Signed};
+use crate::model::{
+    Blob, CredentialFacts, CredentialId, Date, GrantFacts, GrantId, Instant, MemberId, Name, NewVersion, Nonce, ReuseTag,
+    RowId, SecondFactor, SessionId, Text, UnitId, Verb, Zone,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident = $verb:ident { $($ask:tt)* } load $load:ty => $answer:ty;)+) => {
+        $(
+            #[doc = concat!("`", stringify!($verb), "`")]
+            pub struct $name;
+            impl Call for $name {
+                const VERB: Verb = Verb::$verb;
+                type Ask = calls!(@ask $($ask)*);
+                type Load = $load;
+                type Answer = $answer;
+            }
+        )+
+    };
+    (@ask $ask:ty) => { $ask };
+}
+
+calls! {
+    UnlockCall = Unlock { UnlockAsk } load CodeLoad => UnlockAnswer;
+    LockCall = Lock { Nothing } load () => ();
+    StepUpCall = StepUp { Nothing } load CodeLoad => Nonce;
+    MemberAddCall = MemberAdd { MemberAddAsk } load EnrolLoad => ();
+    MemberListCall = MemberList { Nothing } load () => Vec<MemberLine>;
+    MemberRoleCall = MemberRole { MemberRoleAsk } load () => ();
+    MemberSuspendCall = MemberSuspend { MemberAsk } load () => ();
+    MemberResumeCall = MemberResume { MemberAsk } load () => ();
+    MemberRemoveCall = MemberRemove { MemberAsk } load () => RevokedAnswer;
+    MandateOpenCall = MandateOpen { MandateOpenAsk } load () => UnitId;
+    MandateListCall = MandateList { Nothing } load () => Vec<MandateLine>;
+    MandateShowCall = MandateShow { NameAsk } load () => MandateView;
+    MandateAmendCall = MandateAmend { MandateAmendAsk } load () => MandateView;
+    MandateEndCall = MandateEnd { ReasonAsk } load () => EndedAnswer;
+    MandateSettleCall = MandateSettle { SettleAsk } load () => ();
+    MandateCloseCall = MandateClose { CloseAsk } load () => Instant;
+    CredentialAddCall = CredentialAdd { CredentialAddAsk } load SecretsLoad => ();
+    CredentialRotateCall = CredentialRotate { CredentialRotateAsk } load SecretsLoad => ();
+    CredentialListCall = CredentialList { OptionalNameAsk } load () => Vec<CredentialLine>;
+    LocateCall = Locate { LocateAsk } load () => Vec<Located>;
+    ReuseCall = Reuse { ReuseAsk } load () => Vec<ReuseLine>;
+    RecipientsCall = Recipients { RecipientsAsk } load () => Vec<RecipientLine>;
+    GrantCall = Grant { GrantAsk } load WrapsLoad => GrantId;
+    RevokeCall = Revoke { RevokeAsk } load () => RevokedAnswer;
+    FetchCall = Fetch { FetchAsk } load () => FetchAnswer;
+    CodeCall = Code { FetchAsk } load () => CodeAnswer;
+    LogCall = Log { LogAsk } load () => LogAnswer;
+    ExtractCall = Extract { NameAsk } load () => ExtractAnswer;
+    ExposureCall = Exposure { ExposureAsk } load () => Vec<ExposureLine>;
+    VerifyCall = Verify { Nothing } load () => VerifyReport;
+    SweepCall = Sweep { Nothing } load () => SweepAnswer;
+    DueCall = Due { DueAsk } load () => Vec<DueLine>;
+    StatusCall = Status { Nothing } load () => Overview;
+    BackupCall = Backup { BackupAsk } load () => BackupAnswer;
+    ConfirmClockCall = ConfirmClock { Nothing } load () => ();
+}
+
+macro_rules! asks {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
+        )+
+    };
+}
+
+asks! {
+    /// Nothing beyond the verb.
+    Nothing {}
+    /// How long a session may last at most.
+    UnlockAsk {
+        /// Milliseconds; cut to 8 hours.
+        for_ms: i64,
+    }
+    /// A session.
+    UnlockAnswer {
+        /// Its id.
+        session: SessionId,
+        /// When it ends at the latest.
+        until: Instant,
+        /// It also ends after this long without use, ms.
+        idle_ms: i64,
+    }
+    /// A new member: keys made at their own keyboard, admitted by the asking owner.
+    MemberAddAsk {
+        /// The owner's signature over bundle and roles.
+        admission: Signed,
+        /// The reuse key, wrapped to the member; leads and owners need it.
+        reuse_key: Option<Blob>,
+    }
+    /// New roles.
+    MemberRoleAsk {
+        /// Whose.
+        member: MemberId,
+        /// The owner's signature over the bundle and the new roles.
+        admission: Signed,
+        /// The reuse key, wrapped to the member.
+        reuse_key: Option<Blob>,
+    }
+    /// A member by name.
+    MemberAsk {
+        /// The name.
+        name: Name,
+    }
+    /// A mandate to open.
+    MandateOpenAsk {
+        /// The operator.
+        operator: Name,
+        /// The contract's number.
+        contract: Text,
+        /// When it was signed.
+        signed: Date,
+        /// The last day.
+        until: Date,
+        /// The operator's zone; none: the agency's.
+        zone: Option<Zone>,
+        /// Who leads it; none: who asks.
+        lead: Option<Name>,
+        /// The access table.
+        rows: Vec<RowSpec>,
+    }
+    /// A row as it is written.
+    RowSpec {
+        /// The system.
+        system: Name,
+        /// Category.
+        category: Text,
+        /// Platform.
+        platform: Text,
+        /// Data categories.
+        data: Vec<Text>,
+        /// Levels.
+        levels: BTreeSet<crate::model::Level>,
+        /// Purposes.
+        purposes: Vec<Text>,
+        /// First day; none: the day of signature.
+        from: Option<Date>,
+        /// Last day; none: the mandate's.
+        until: Option<Date>,
+    }
+    /// A mandate by its operator's name.
+    NameAsk {
+        /// The operator, or `operator@contract`.
+        operator: Text,
+    }
+    /// A mandate, or all there are.
+    OptionalNameAsk {
+        /// The operator.
+        operator: Option<Text>,
+    }
+    /// Changes of the access table.
+    MandateAmendAsk {
+        /// The operator.
+        operator: Text,
+        /// New rows.
+        add: Vec<RowSpec>,
+        /// Rows by system with new bounds; whatever is not in the spec stays.
+        set: Vec<RowSpec>,
+        /// Rows to remove, by system.
+        remove: Vec<Name>,
+        /// A new last day of the mandate.
+        until: Option<Date>,
+    }
+    /// A mandate and a reason.
+    ReasonAsk {
+        /// The operator.
+        operator: Text,
+        /// The reason.
+        reason: Text,
+    }
+    /// What ending a mandate left to do.
+    EndedAnswer {
+        /// The broker's halves destroyed.
+        destroyed: u64,
+        /// The epoch whose key is gone.
+        epoch: u64,
+        /// What was opened and not rotated since.
+        exposure: Vec<ExposureLine>,
+    }
+    /// What became of an exposed secret.
+    SettleAsk {
+        /// The operator.
+        operator: Text,
+        /// The system.
+        system: Name,
+        /// The credential's name; empty where the row has one.
+        credential: Text,
+        /// What was done.
+        because: Text,
+    }
+    /// A mandate to close.
+    CloseAsk {
+        /// The operator.
+        operator: Text,
+        /// Years the evidence is kept.
+        retain_years: u32,
+    }
+    /// Credentials to store under rows of one mandate; all of them or none.
+    CredentialAddAsk {
+        /// Each of them.
+        credentials: Vec<CredentialFacts>,
+        /// SHA-256 over the load's seeds, in order.
+        seeds: crate::model::Digest,
+    }
+    /// A secret or a second factor to replace.
+    CredentialRotateAsk {
+        /// Which.
+        credential: CredentialId,
+        /// The new version.
+        version: Option<NewVersion>,
+        /// The second factor's new state.
+        second_factor: Option<SecondFactor>,
+        /// SHA-256 over the load's seeds, in order.
+        seeds: crate::model::Digest,
+    }
+    /// A credential, or all of a row, by name.
+    LocateAsk {
+        /// The operator.
+        operator: Text,
+        /// The system or platform.
+        system: Text,
+        /// The credential's name; none: the only one, or all of them where `all`.
+        credential: Option<Text>,
+        /// All credentials of the row.
+        all: bool,
+    }
+    /// A fingerprint.
+    ReuseAsk {
+        /// Of the secret.
+        tag: ReuseTag,
+    }
+    /// A row.
+    RecipientsAsk {
+        /// Which.
+        row: RowId,
+    }
+    /// A grant with the wraps of everything under its row.
+    GrantAsk {
+        /// Its facts; the id is the grantor's to choose, the member's to be bound to.
+        grant: GrantFacts,
+    }
+    /// Grants to revoke.
+    RevokeAsk {
+        /// Whose.
+        member: Name,
+        /// In which mandate and row; none: everything everywhere.
+        of: Option<(Text, Text)>,
+        /// Why.
+        reason: Text,
+    }
+    /// What a revocation did.
+    RevokedAnswer {
+        /// Grants ended.
+        grants: u64,
+        /// The epoch whose key is gone, if keys were destroyed.
+        epoch: Option<u64>,
+        /// What that member had opened and nobody has rotated since.
+        exposure: Vec<ExposureLine>,
+    }
+    /// What is to be released.
+    FetchAsk {
+        /// One place each; more than one only for an onward grant.
+        items: Vec<FetchItem>,
+        /// For which purpose.
+        purpose: Option<Text>,
+        /// Data keys for a grant to this member: a lead's bulk read.
+        onward: Option<MemberId>,
+    }
+    /// One credential under one grant.
+    FetchItem {
+        /// The credential.
+        credential: CredentialId,
+        /// The version located.
+        version: u32,
+        /// The grant located.
+        grant: GrantId,
+    }
+    /// Released secrets with their proof.
+    FetchAnswer {
+        /// In the order asked for.
+        released: Vec<Released>,
+        /// The record, its place and the signed head.
+        proof: Proof,
+    }
+    /// A released code with its proof.
+    CodeAnswer {
+        /// The code.
+        code: String,
+        /// Seconds it stays current.
+        seconds: u64,
+        /// The record, its place and the signed head.
+        proof: Proof,
+    }
+    /// Which records.
+    LogAsk {
+        /// The operator; none: the roster's ledger.
+        operator: Option<Text>,
+        /// Of whom.
+        member: Option<Name>,
+        /// Since when.
+        since: Option<Instant>,
+        /// Denials only.
+        denied: bool,
+    }
+    /// Records.
+    LogAnswer {
+        /// In order.
+        lines: Vec<LogLine>,
+    }
+    /// A whole extract.
+    ExtractAnswer {
+        /// Its text.
+        extract: Blob,
+        /// Its head.
+        head: Seen,
+    }
+    /// Whose exposure.
+    ExposureAsk {
+        /// Of one operator.
+        operator: Option<Text>,
+        /// Of one member.
+        member: Option<Name>,
+    }
+    /// What a sweep did.
+    SweepAnswer {
+        /// Grants whose term was over.
+        expired: u64,
+        /// Mandates whose term was over.
+        ended: u64,
+        /// Keys destroyed.
+        destroyed: u64,
+        /// Ledgers whose retention was over.
+        forgotten: u64,
+    }
+    /// How far ahead.
+    DueAsk {
+        /// Days.
+        days: u32,
+    }
+    /// Where to.
+    BackupAsk {
+        /// The new file's path on the broker's machine.
+        path: String,
+    }
+    /// What a backup holds.
+    BackupAnswer {
+        /// How many mandates.
+        mandates: u64,
+    }
+}
+
+/// A two-factor code; never recorded.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeLoad {
+    /// Six digits.
+    pub code: String,
+}
+
+/// A new member's second factor; never recorded.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolLoad {
+    /// The encoded seed.
+    pub seed: Vec<u8>,
+    /// A code that confirms it, and is used up by that.
+    pub code: String,
+}
+
+/// Sealed secrets with their wraps.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretsLoad {
+    /// One for each new version, in the order of the ask.
+    pub secrets: Vec<SecretLoad>,
+    /// One for each credential whose second factor is `on` from now.
+    pub seeds: Vec<SeedLoad>,
+}
+
+/// One version, sealed, and wrapped to everyone who may read it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretLoad {
+    /// Of which credential.
+    pub credential: CredentialId,
+    /// The ciphertext.
+    pub ct: Blob,
+    /// The recovery wrap.
+    pub rec: Blob,
+    /// The author's statement over both.
+    pub statement: Signed,
+    /// One for each live grant under the row.
+    pub wraps: Vec<WrapLoad>,
+}
+
+/// One inner wrap.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrapLoad {
+    /// The place.
+    pub ctx: Ctx,
+    /// The inner wrap.
+    pub inner: Blob,
+    /// The author's statement over it.
+    pub statement: Signed,
+}
+
+/// One TOTP seed for the broker to keep.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedLoad {
+    /// Of which credential.
+    pub credential: CredentialId,
+    /// The encoded seed.
+    pub seed: Blob,
+}
+
+/// Wraps for a new grant.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrapsLoad {
+    /// One for each secret under the row.
+    pub wraps: Vec<WrapLoad>,
+}

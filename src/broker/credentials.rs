@@ -1,0 +1,389 @@
+//! `credential add/rotate/list`, and what a program asks before it wraps: `locate`, `recipients`, `reuse`.
+
+use super::caller::Caller;
+use super::mandates::encode;
+use super::recorder::Draft;
+use super::vault::{Vault, admissions_in_order, seed_context};
+use crate::api::{
+    CredentialAddAsk, CredentialLine, CredentialRotateAsk, LocateAsk, Located, OptionalNameAsk, RecipientLine,
+    RecipientsAsk, Refusal, Request, ReuseAsk, ReuseLine, SecretLoad, SecretsLoad, SeedLoad, WrapLoad,
+};
+use crate::crypto::{Ctx, Hasher, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
+use crate::ledger::{Outcome, recipient_digest, to_blob};
+use crate::model::{
+    CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, MemberId, NewVersion, Phase, RowId, SecondFactor,
+    UnitId, Verb,
+};
+use crate::policy::{self, Scope};
+use crate::store::{SecretRow, WrapRow};
+
+/// Stores credentials: all of the request's or none.
+///
+/// # Errors
+/// Input where a row, a wrap or a signature is not right; nothing is stored then.
+pub fn add(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<CredentialAddAsk>,
+    load: SecretsLoad,
+) -> Result<(), Refusal> {
+    let mut mandate = lead_mandate(vault, caller, request.unit)?;
+    check_seeds(&load.seeds, &request.ask.seeds)?;
+    let credentials = request.ask.credentials;
+    let mut secrets = load.secrets.into_iter();
+    let mut writes = Writes::default();
+    for facts in &credentials {
+        if let Some(version) = &facts.version {
+            let sent = secrets.next().filter(|secret| secret.credential == facts.id);
+            let sent = sent.ok_or_else(|| wrong("secrets", "does not hold one sealed secret for each credential"))?;
+            writes.secret(vault, caller, &mandate, facts.row, version, sent)?;
+            writes.reuse.push((None, version.tag, facts.id));
+        }
+        writes.second_factor(vault, mandate.unit, facts.id, &facts.second_factor, &load.seeds, false)?;
+    }
+    let event = Event::CredentialsAdded { credentials };
+    mandate.apply(&event, Some(caller.id()), vault.now()).map_err(|e| Refusal::input("credential", e.to_string()))?;
+    writes.record(vault, caller, &mandate, event)
+}
+
+/// Replaces a credential's secret, or the state of its second factor.
+///
+/// # Errors
+/// As [`add`].
+pub fn rotate(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<CredentialRotateAsk>,
+    load: SecretsLoad,
+) -> Result<(), Refusal> {
+    let ask = request.ask;
+    let mut mandate = lead_mandate(vault, caller, request.unit)?;
+    check_seeds(&load.seeds, &ask.seeds)?;
+    let credential = mandate.credential(ask.credential).ok_or(Refusal::NotFound)?.clone();
+    let mut writes = Writes::default();
+    if let Some(version) = &ask.version {
+        let mut secrets = load.secrets.into_iter().filter(|secret| secret.credential == credential.id);
+        let sent = secrets.next().ok_or_else(|| wrong("secrets", "does not hold the new sealed secret"))?;
+        writes.secret(vault, caller, &mandate, credential.row, version, sent)?;
+        writes.reuse.push((credential.current.as_ref().map(|current| current.tag), version.tag, credential.id));
+    }
+    if let Some(state) = &ask.second_factor {
+        let had = credential.second_factor == SecondFactor::On;
+        writes.second_factor(vault, mandate.unit, credential.id, state, &load.seeds, had)?;
+    }
+    let event = Event::Rotated { credential: credential.id, version: ask.version, second_factor: ask.second_factor };
+    mandate.apply(&event, Some(caller.id()), vault.now()).map_err(|e| Refusal::input("credential", e.to_string()))?;
+    writes.record(vault, caller, &mandate, event)
+}
+
+/// The active mandate of a request, if the caller leads it.
+pub fn lead_mandate(vault: &mut Vault<'_>, caller: &Caller, unit: Option<UnitId>) -> Result<Mandate, Refusal> {
+    let mandate = vault.mandate(unit.ok_or(Refusal::NotFound)?)?.ok_or(Refusal::NotFound)?;
+    if policy::reach(caller.member(), caller.verb(), Some(&mandate)) == Scope::Never {
+        return Err(Refusal::NotFound);
+    }
+    match mandate.phase {
+        Phase::Active => Ok(mandate),
+        _ => Err(Deny::MandateNotActive.into()),
+    }
+}
+
+/// What goes into the database with one record.
+#[derive(Default)]
+struct Writes {
+    secrets: Vec<(CredentialId, u32, SecretRow)>,
+    wraps: Vec<(GrantId, CredentialId, WrapRow)>,
+    seeds: Vec<(CredentialId, Vec<u8>)>,
+    dropped_seeds: Vec<CredentialId>,
+    reuse: Vec<(Option<crate::model::ReuseTag>, crate::model::ReuseTag, CredentialId)>,
+}
+
+impl Writes {
+    /// Checks one sealed version with its wraps, and puts the broker's half over each.
+    fn secret(
+        &mut self,
+        vault: &mut Vault<'_>,
+        caller: &Caller,
+        mandate: &Mandate,
+        row: RowId,
+        version: &NewVersion,
+        sent: SecretLoad,
+    ) -> Result<(), Refusal> {
+        let ctx = Ctx {
+            vault: vault.id(),
+            mandate: mandate.unit,
+            credential: sent.credential,
+            version: version.number,
+            to: None,
+            recipient: recipient_digest(&vault.recovery()?),
+        };
+        let said = check_statement(caller, &sent.statement, &ctx)?;
+        let fits = said.ct == hash(&sent.ct.0) && said.ct == version.ct && said.rec == hash(&sent.rec.0);
+        if !fits || said.inner != said.rec {
+            return Err(wrong("statement", "does not fit the ciphertext and recovery wrap beside it"));
+        }
+        let live: Vec<GrantFacts> =
+            mandate.live_grants().map(|grant| grant.facts.clone()).filter(|grant| grant.row == row).collect();
+        if live.len() != sent.wraps.len() {
+            return Err(wrong("wraps", "does not hold one wrap for each live grant of the row; somebody was granted or revoked meanwhile, try again"));
+        }
+        for grant in &live {
+            let wrap = sent.wraps.iter().find(|wrap| wrap.ctx.to == Some((grant.id, grant.member)));
+            let wrap = wrap.ok_or_else(|| wrong("wraps", "lacks the wrap for a live grant of the row; try again"))?;
+            let row = outer(vault, caller, mandate.unit, grant, wrap, &said)?;
+            self.wraps.push((grant.id, sent.credential, row));
+        }
+        let statement = postcard::to_stdvec(&sent.statement).map_err(|e| Refusal::Failed(e.to_string()))?;
+        let row = SecretRow { ct: sent.ct.0, rec: sent.rec.0, statement };
+        self.secrets.push((sent.credential, version.number, row));
+        Ok(())
+    }
+
+    /// Keeps or drops a seed, as the second factor's state says.
+    fn second_factor(
+        &mut self,
+        vault: &mut Vault<'_>,
+        unit: UnitId,
+        credential: CredentialId,
+        state: &SecondFactor,
+        seeds: &[SeedLoad],
+        had: bool,
+    ) -> Result<(), Refusal> {
+        let sent = seeds.iter().find(|seed| seed.credential == credential);
+        match (state, sent) {
+            (SecondFactor::On, Some(sent)) => {
+                let seed = Secret::copy_of(&sent.seed.0);
+                if Seed::decode(&seed).is_none() {
+                    return Err(wrong("second factor", "is not a TOTP seed"));
+                }
+                let context = seed_context(vault.id(), unit, credential);
+                let key = vault.segment(unit)?.state_key.as_ref().map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
+                self.seeds.push((credential, seal(&key, &context, seed.expose(), vault.entropy())));
+            }
+            (SecondFactor::On, None) if had => {}
+            (SecondFactor::On, None) => return Err(wrong("second factor", "is said to be on, but no seed was given")),
+            (_, Some(_)) => return Err(wrong("second factor", "has a seed but is not said to be on")),
+            (_, None) => self.dropped_seeds.push(credential),
+        }
+        Ok(())
+    }
+
+    fn record(self, vault: &mut Vault<'_>, caller: &Caller, mandate: &Mandate, event: Event) -> Result<(), Refusal> {
+        let unit = mandate.unit;
+        let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(mandate)?) };
+        vault.record(Some(caller), vec![draft], Vec::new(), |txn| {
+            for (credential, version, row) in &self.secrets {
+                txn.put_secret(unit, *credential, *version, row)?;
+            }
+            for (grant, credential, row) in &self.wraps {
+                txn.put_wrap(unit, *grant, *credential, row)?;
+            }
+            for (credential, seed) in &self.seeds {
+                txn.put_seed(unit, *credential, seed)?;
+            }
+            for credential in &self.dropped_seeds {
+                txn.drop_seed(unit, *credential)?;
+            }
+            for (old, tag, credential) in &self.reuse {
+                txn.put_reuse(old.as_ref(), tag, unit, *credential)?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+/// Checks one inner wrap against the grant it is for and the version it wraps, and puts the broker's half over it.
+pub fn outer(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    unit: UnitId,
+    grant: &GrantFacts,
+    wrap: &WrapLoad,
+    version: &Statement,
+) -> Result<WrapRow, Refusal> {
+    let member = vault.roster.member(grant.member).ok_or(Refusal::NotFound)?;
+    let ctx = Ctx {
+        to: Some((grant.id, grant.member)),
+        recipient: recipient_digest(&member.bundle.enc),
+        ..version.ctx
+    };
+    let said = check_statement(caller, &wrap.statement, &ctx)?;
+    let same_version = (said.ct, said.rec, said.commit) == (version.ct, version.rec, version.commit);
+    if wrap.ctx != ctx || !same_version || said.inner != hash(&wrap.inner.0) {
+        return Err(wrong("wraps", "holds a wrap that does not fit its statement"));
+    }
+    let key = vault.segment(unit)?.grant(grant.id).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
+    let outer = derive_outer_key(&key, &ctx).put_on(&wrap.inner.0, vault.entropy());
+    let statement = postcard::to_stdvec(&wrap.statement).map_err(|e| Refusal::Failed(e.to_string()))?;
+    Ok(WrapRow { outer, statement })
+}
+
+fn check_statement(caller: &Caller, signed: &Signed, ctx: &Ctx) -> Result<Statement, Refusal> {
+    let refused = || wrong("statement", "is not the asking member's signature over this place");
+    let bytes = signed.open(Topic::Statement, &caller.member().bundle.sign).map_err(|_| refused())?;
+    let said: Statement = serde_json::from_slice(bytes).map_err(|_| refused())?;
+    if said.ctx == *ctx && said.author == caller.id() { Ok(said) } else { Err(refused()) }
+}
+
+/// What a request says of the seeds beside it.
+pub fn seeds_digest(seeds: &[SeedLoad]) -> Digest {
+    let hasher = seeds.iter().fold(Hasher::default(), |h, seed| h.with(seed.credential.bytes()).with(&seed.seed.0));
+    hasher.finish()
+}
+
+fn check_seeds(seeds: &[SeedLoad], said: &Digest) -> Result<(), Refusal> {
+    if seeds_digest(seeds) == *said { Ok(()) } else { Err(wrong("second factor", "has another seed than was signed")) }
+}
+
+fn wrong(field: &str, sentence: &str) -> Refusal {
+    Refusal::input(field, sentence)
+}
+
+/// Credentials in sight, without secrets.
+///
+/// # Errors
+/// [`Refusal::NotFound`] for an operator that is not there for the caller.
+pub fn list(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<OptionalNameAsk>,
+    (): (),
+) -> Result<Vec<CredentialLine>, Refusal> {
+    let mandates = match &request.ask.operator {
+        Some(operator) => vec![vault.find(caller.member(), caller.verb(), operator)?],
+        None => vault.mandates_for(caller.member(), caller.verb())?,
+    };
+    let mut lines = Vec::new();
+    for mandate in mandates {
+        let scope = policy::reach(caller.member(), caller.verb(), Some(&mandate));
+        let only = (scope == Scope::Granted).then(|| caller.id());
+        for row in mandate.live_rows().filter(|row| only.is_none_or(|m| mandate.grant_for(m, row.id).is_some())) {
+            lines.extend(mandate.credentials_of(row.id).map(|credential| CredentialLine {
+                unit: mandate.unit,
+                credential: credential.id,
+                operator: mandate.operator.clone(),
+                system: row.system.clone(),
+                platform: row.platform.clone(),
+                name: credential.name.clone(),
+                kind: credential.kind,
+                account: credential.account.clone(),
+                url: credential.url.clone(),
+                second_factor: credential.second_factor.name().to_owned(),
+                version: credential.current.as_ref().map(|version| version.number),
+                changed: credential.current.as_ref().map(|version| version.at),
+                strength: credential.current.as_ref().map(|version| version.strength),
+                until: row.terms.term.until,
+            }));
+        }
+    }
+    Ok(lines)
+}
+
+/// Finds a credential by name: one, or all of a row. A row that was never granted to the caller is not there.
+///
+/// # Errors
+/// [`Refusal::NotFound`]; input where a name is needed to choose.
+pub fn locate(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<LocateAsk>,
+    (): (),
+) -> Result<Vec<Located>, Refusal> {
+    let ask = request.ask;
+    let mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
+    let row = mandate.row_named(ask.system.as_str()).ok_or(Refusal::NotFound)?.clone();
+    let grant = mandate.grant_for(caller.id(), row.id);
+    if grant.is_none() {
+        // Answered as if it were not there; the attempt stands in the mandate's own ledger.
+        return match caller.deny(vault, mandate.unit, Deny::NotGranted) {
+            Refusal::Denied { .. } => Err(Refusal::NotFound),
+            failed => Err(failed),
+        };
+    }
+    let mut found: Vec<&crate::model::Credential> = mandate.credentials_of(row.id).collect();
+    if let Some(name) = &ask.credential {
+        found.retain(|credential| credential.name.same(name.as_str()));
+    }
+    if found.is_empty() && !ask.all {
+        return Err(Refusal::NotFound);
+    }
+    if found.len() > 1 && !ask.all {
+        let names: Vec<&str> = found.iter().map(|credential| credential.name.as_str()).collect();
+        return Err(wrong("credential", &format!("the row has several; name one of: {}", names.join(", "))));
+    }
+    let purposes = grant.map_or(Vec::new(), |grant| grant.facts.purposes.clone());
+    Ok(found
+        .into_iter()
+        .map(|credential| Located {
+            unit: mandate.unit,
+            operator: mandate.operator.clone(),
+            system: row.system.clone(),
+            row: row.id,
+            credential: credential.id,
+            name: credential.name.clone(),
+            kind: credential.kind,
+            account: credential.account.clone(),
+            url: credential.url.clone(),
+            second_factor: credential.second_factor.name().to_owned(),
+            version: credential.current.as_ref().map_or(0, |version| version.number),
+            grant: grant.map(|grant| grant.facts.id),
+            purposes: purposes.clone(),
+        })
+        .collect())
+}
+
+/// Where a secret with this fingerprint is in use. Of mandates the caller does not lead only that there is one.
+///
+/// # Errors
+/// Integrity where a mandate does not hold together.
+pub fn reuse(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<ReuseAsk>,
+    (): (),
+) -> Result<Vec<ReuseLine>, Refusal> {
+    let here = request.unit;
+    let mut lines = Vec::new();
+    for (unit, credential) in vault.store.reuse(&request.ask.tag)? {
+        let Some(mandate) = vault.mandate(unit)? else { continue };
+        let Some(found) = mandate.credential(credential) else { continue };
+        // The table is a cache; what the state says counts.
+        if found.current.as_ref().is_none_or(|version| version.tag != request.ask.tag) {
+            continue;
+        }
+        let visible = policy::reach(caller.member(), Verb::CredentialList, Some(&mandate)) >= Scope::Own;
+        let system = mandate.row(found.row).map(|row| row.system.clone());
+        lines.push(ReuseLine {
+            operator: visible.then(|| mandate.operator.clone()),
+            system: system.filter(|_| visible),
+            other_operator: Some(unit) != here,
+        });
+    }
+    Ok(lines)
+}
+
+/// Whom a row's credentials are wrapped to: its live grants, with what proves each member's keys.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub fn recipients(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<RecipientsAsk>,
+    (): (),
+) -> Result<Vec<RecipientLine>, Refusal> {
+    let mandate = lead_mandate(vault, caller, request.unit)?;
+    let row = mandate.row(request.ask.row).ok_or(Refusal::NotFound)?.id;
+    let admissions: Vec<_> = admissions_in_order(&vault.roster).iter().map(to_blob).collect();
+    let line = |grant: GrantId, member: MemberId| RecipientLine { grant, member, admissions: admissions.clone() };
+    let live = mandate.live_grants().filter(|grant| grant.facts.row == row);
+    Ok(live.map(|grant| line(grant.facts.id, grant.facts.member)).collect())
+}
+
+impl Vault<'_> {
+    /// The recovery recipient, from the charter.
+    pub fn recovery(&self) -> Result<String, Refusal> {
+        Ok(self.directory()?.charter().recovery.clone())
+    }
+}

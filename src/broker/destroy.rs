@@ -1,0 +1,99 @@
+//! Destroying keys, and finishing it after a crash: the same steps both times.
+
+use super::mandates::encode;
+use super::recorder::Draft;
+use super::vault::Vault;
+use crate::anchor::{Change, Destroy};
+use crate::api::Refusal;
+use crate::ledger::Outcome;
+use crate::model::{Event, GrantId, MemberId, Phase, RosterEvent, UnitId};
+
+impl Vault<'_> {
+    /// Destroys every key in these units that is over by their state, by an epoch rotation, and records it. Returns how
+    /// many grants' keys went and the epoch that is gone, if any.
+    ///
+    /// # Errors
+    /// Then nothing is acknowledged; `unfinished` in the anchor makes the next start do it again.
+    pub fn destroy_dead(&mut self, units: &[UnitId]) -> Result<(u64, Option<u64>), Refusal> {
+        let mut destroy = Destroy::default();
+        for &unit in units {
+            self.find_dead(unit, &mut destroy)?;
+        }
+        // Members who left have no second factor any more.
+        let gone = |id: &MemberId| self.roster.member(*id).is_none_or(|m| matches!(m.standing, crate::model::Standing::Removed { .. }));
+        let factors = self.anchor.core().factors.iter().map(|factor| factor.member);
+        destroy.members = factors.filter(gone).collect();
+        let epoch = if destroy.is_empty() { None } else { Some(self.anchor.rotate(&destroy)?) };
+        let recorded = self.record_destroyed(units, epoch.unwrap_or_else(|| self.anchor.epoch().saturating_sub(1)))?;
+        self.anchor.note(vec![Change::Unfinished(Vec::new())])?;
+        Ok((recorded, epoch))
+    }
+
+    /// Destroys second factors of members who left without any grant.
+    pub fn destroy_members(&mut self, members: &[MemberId]) -> Result<u64, Refusal> {
+        Ok(self.anchor.rotate(&Destroy { members: members.to_vec(), ..Destroy::default() })?)
+    }
+
+    /// Finishes what a crash left between the record of an end and the record of its keys' destruction.
+    pub fn finish_interrupted(&mut self) -> Result<(), Refusal> {
+        let units = self.anchor.core().unfinished.clone();
+        if !units.is_empty() {
+            self.destroy_dead(&units)?;
+        }
+        Ok(())
+    }
+
+    fn find_dead(&mut self, unit: UnitId, destroy: &mut Destroy) -> Result<(), Refusal> {
+        let mandate = self.mandate(unit)?;
+        let Some(segment) = self.anchor.segment(unit)? else { return Ok(()) };
+        let live = |id: &GrantId| {
+            mandate.as_ref().and_then(|mandate| mandate.grant(*id)).is_some_and(crate::model::Grant::is_live)
+        };
+        destroy.grants.extend(segment.grants.iter().map(|(id, ..)| *id).filter(|id| !live(id)).map(|id| (unit, id)));
+        let closed = mandate.as_ref().is_some_and(|mandate| matches!(mandate.phase, Phase::Closed { .. }));
+        let stale_state = segment.next_state_key.is_some() || (closed && segment.state_key.is_some());
+        if stale_state {
+            destroy.state_keys.push(unit);
+        }
+        Ok(())
+    }
+
+    /// Records which keys are gone, in each mandate's own ledger.
+    fn record_destroyed(&mut self, units: &[UnitId], epoch: u64) -> Result<u64, Refusal> {
+        let (mut drafts, mut count) = (Vec::new(), 0);
+        for &unit in units {
+            let Some(mut mandate) = self.mandate(unit)? else { continue };
+            let Some(segment) = self.anchor.segment(unit)? else { continue };
+            let over = mandate.grants.iter().filter(|grant| !grant.is_live() && grant.destroyed.is_none());
+            let grants: Vec<GrantId> =
+                over.map(|grant| grant.facts.id).filter(|id| segment.grant(*id).is_none()).collect();
+            if grants.is_empty() || matches!(mandate.phase, Phase::Closed { .. }) {
+                continue;
+            }
+            count += u64::try_from(grants.len()).unwrap_or(0);
+            let event = Event::Destroyed { grants, epoch };
+            let applied = mandate.apply(&event, None, self.now());
+            applied.map_err(|error| Refusal::Integrity(error.to_string()))?;
+            drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) });
+        }
+        if !drafts.is_empty() {
+            self.record(None, drafts, Vec::new(), |_| Ok(()))?;
+        }
+        Ok(count)
+    }
+
+    /// Destroys the evidence keys of units whose retention is over, and their rows, with a record in the roster.
+    pub fn forget(&mut self, units: &[UnitId]) -> Result<(), Refusal> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        let epoch = self.anchor.epoch();
+        let event = RosterEvent::KeysDestroyed { epoch, evidence: units.to_vec() };
+        let draft = Draft { unit: self.roster.unit, outcome: Outcome::Roster(event), state: None };
+        // The rows go with the record; should a crash come before the key goes, the next sweep finds the key again.
+        self.record(None, vec![draft], Vec::new(), |txn| units.iter().try_for_each(|unit| txn.drop_unit(*unit)))?;
+        let destroy = Destroy { evidence: units.to_vec(), state_keys: units.to_vec(), ..Destroy::default() };
+        self.anchor.rotate(&destroy)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! `grant`: exactly the access the row allows, for exactly as long.
+
+use super::caller::Caller;
+use super::credentials::{lead_mandate, outer};
+use super::mandates::{encode, grant_keys};
+use super::recorder::Draft;
+use super::vault::{Vault, changed};
+use crate::anchor::Change;
+use crate::api::{GrantAsk, Refusal, Request, WrapsLoad};
+use crate::crypto::{Signed, Statement};
+use crate::ledger::Outcome;
+use crate::model::{Event, GrantFacts, GrantId, GrantOrigin, Mandate, Row, Text, Why};
+use crate::store::WrapRow;
+
+/// Makes a grant, with the wraps of everything under its row. A live grant of the same member under the row ends with
+/// it: the new one takes its place.
+///
+/// # Errors
+/// Input naming the bound that is exceeded and what would be allowed.
+pub fn grant(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<GrantAsk>,
+    load: WrapsLoad,
+) -> Result<GrantId, Refusal> {
+    let facts = request.ask.grant;
+    let mut mandate = lead_mandate(vault, caller, request.unit)?;
+    let row = mandate.row(facts.row).ok_or(Refusal::NotFound)?.clone();
+    let member = vault.roster.member(facts.member).ok_or(Refusal::NotFound)?;
+    if member.id() == caller.id() {
+        return Err(Refusal::input("member", "nobody grants to themselves; another lead does it"));
+    }
+    if !member.is_active() {
+        return Err(Refusal::input("member", format!("{} is not an active member", member.name())));
+    }
+    check_bounds(&mandate, &row, &facts)?;
+
+    // What the new grant replaces.
+    let (unit, now) = (mandate.unit, vault.now());
+    let of_member = mandate.live_grants().filter(|g| g.facts.member == facts.member && g.facts.row == facts.row);
+    let of_member: Vec<(GrantId, GrantOrigin)> = of_member.map(|g| (g.facts.id, g.facts.origin)).collect();
+    if of_member.iter().any(|(_, origin)| *origin == GrantOrigin::Lead) {
+        return Err(Refusal::input("member", "leads this mandate and has standing access to all of it"));
+    }
+    let replaced: Vec<GrantId> = of_member.into_iter().map(|(id, _)| id).collect();
+    let refused = |error: crate::model::FoldError| Refusal::input("grant", error.to_string());
+    let mut drafts = Vec::new();
+    if !replaced.is_empty() {
+        let why = Why::Asked { reason: Text::parse("replaced by a new grant").unwrap_or_default() };
+        let event = Event::Revoked { grants: replaced.clone(), why };
+        mandate.apply(&event, Some(caller.id()), now).map_err(refused)?;
+        drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) });
+    }
+    let event = Event::Granted { grant: facts.clone() };
+    mandate.apply(&event, Some(caller.id()), now).map_err(refused)?;
+    drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) });
+
+    // The key first: outer wraps are made by it. An unused key harms nobody.
+    let mut before = grant_keys(vault, unit, std::slice::from_ref(&facts));
+    if !replaced.is_empty() {
+        before.push(Change::Unfinished(vec![unit]));
+    }
+    vault.anchor.note(before)?;
+    let wraps = wraps(vault, caller, &mandate, &facts, &load)?;
+    vault.record(Some(caller), drafts, Vec::new(), |txn| {
+        replaced.iter().try_for_each(|old| txn.drop_wraps(unit, *old))?;
+        wraps.iter().try_for_each(|(credential, row)| txn.put_wrap(unit, facts.id, *credential, row))
+    })?;
+    if !replaced.is_empty() {
+        vault.destroy_dead(&[unit])?;
+    }
+    Ok(facts.id)
+}
+
+/// One wrap for each secret under the row: checked against the version the database holds.
+fn wraps(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    mandate: &Mandate,
+    facts: &GrantFacts,
+    load: &WrapsLoad,
+) -> Result<Vec<(crate::model::CredentialId, WrapRow)>, Refusal> {
+    let mut wraps = Vec::new();
+    let secrets = mandate.credentials_of(facts.row).filter_map(|c| c.current.as_ref().map(|v| (c.id, v.number)));
+    let secrets: Vec<_> = secrets.collect();
+    if secrets.len() != load.wraps.len() {
+        return Err(Refusal::input("wraps", "does not hold one wrap for each secret of the row; it changed meanwhile, try again"));
+    }
+    for (credential, version) in secrets {
+        let wrap = load.wraps.iter().find(|w| (w.ctx.credential, w.ctx.version) == (credential, version));
+        let wrap = wrap.ok_or_else(|| Refusal::input("wraps", "lacks a secret of the row, or has an old version; try again"))?;
+        let row = vault.store.secret(mandate.unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
+        let signed: Signed = postcard::from_bytes(&row.statement).map_err(|_| changed("a statement"))?;
+        let said: Statement =
+            serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
+        wraps.push((credential, outer(vault, caller, mandate.unit, facts, wrap, &said)?));
+    }
+    Ok(wraps)
+}
+
+/// Never wider or longer than the row: the refusal says which bound, and what would be allowed.
+fn check_bounds(mandate: &Mandate, row: &Row, facts: &GrantFacts) -> Result<(), Refusal> {
+    let allowed: Vec<&str> = row.terms.levels.iter().map(|level| level.name()).collect();
+    if let Some(wider) = facts.levels.difference(&row.terms.levels).next() {
+        let sentence =
+            format!("'{}' is wider than the row '{}' allows; allowed: {}", wider.name(), row.system, allowed.join(", "));
+        return Err(Refusal::input("level", sentence));
+    }
+    if let Some(outside) = facts.purposes.iter().find(|purpose| !row.terms.purposes.contains(purpose)) {
+        let allowed: Vec<&str> = row.terms.purposes.iter().map(Text::as_str).collect();
+        let sentence = format!("'{outside}' is not a purpose of the row '{}'; allowed: {}", row.system, allowed.join("; "));
+        return Err(Refusal::input("purpose", sentence));
+    }
+    if !facts.term.within(&row.terms.term) {
+        let sentence = format!(
+            "is outside the row '{}', which runs from {} to {} inclusive ({})",
+            row.system,
+            row.terms.from,
+            row.terms.until,
+            mandate.zone.as_str()
+        );
+        return Err(Refusal::input("until", sentence));
+    }
+    Ok(())
+}

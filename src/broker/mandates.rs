@@ -1,0 +1,315 @@
+//! `mandate open/list/show/amend`.
+
+use super::caller::Caller;
+use super::recorder::Draft;
+use super::vault::Vault;
+use crate::anchor::Change;
+use crate::api::{
+    MandateAmendAsk, MandateLine, MandateOpenAsk, MandateView, NameAsk, Nothing, Refusal, Request, RowSpec, Seen,
+};
+use crate::crypto::{Key, wrap_note};
+use crate::ledger::Outcome;
+use crate::model::{
+    Date, Event, GrantFacts, GrantId, GrantOrigin, Mandate, MemberId, Name, Phase, Role, RosterEvent, Row, RowChange,
+    RowId, RowTerms, Term, Text, UnitId, Verb, Zone,
+};
+use crate::policy::{self, Scope};
+
+/// Opens a mandate with its table; its leads get standing grants under every row.
+///
+/// # Errors
+/// Input naming the field; nothing is stored then.
+pub fn open(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<MandateOpenAsk>,
+    (): (),
+) -> Result<UnitId, Refusal> {
+    let ask = request.ask;
+    let lead = match &ask.lead {
+        Some(name) => vault.member_named(name.as_str())?,
+        None => caller.member().clone(),
+    };
+    if !lead.is(Role::Lead) || !lead.is_active() {
+        return Err(Refusal::input("lead", format!("{} does not hold the role 'lead'", lead.name())));
+    }
+    if let Ok(known) = vault.find(caller.member(), Verb::MandateShow, &text(ask.operator.as_str())?)
+        && known.phase == Phase::Active
+    {
+        return Err(Refusal::input("operator", "an active mandate of this operator is open; amend or end it first"));
+    }
+    let zone = ask.zone.unwrap_or_else(|| vault.roster.zone.clone());
+    let term = days("until", ask.signed, ask.until, &zone)?;
+    let bounds = Bounds { from: ask.signed, until: ask.until, term, zone: &zone };
+    let rows = ask.rows.iter().map(|spec| new_row(vault, spec, &bounds)).collect::<Result<Vec<_>, _>>()?;
+    let grants = standing_grants(vault, &rows, &[lead.id()]);
+    let unit = UnitId(vault.fresh_id());
+    let event = Event::Opened {
+        operator: ask.operator.clone(),
+        contract: ask.contract,
+        signed: ask.signed,
+        until: ask.until,
+        zone: zone.clone(),
+        term,
+        leads: vec![lead.id()],
+        rows,
+        grants: grants.clone(),
+    };
+    let mandate = Mandate::open(unit, &event, Some(caller.id()), vault.now());
+    let mandate = mandate.map_err(|error| Refusal::input("rows", error.to_string()))?;
+
+    // The anchor knows the keys before anything is sealed by them; an unused key harms nobody.
+    let (state_key, evidence_key) = (Key::generate(vault.entropy()), Key::generate(vault.entropy()));
+    let label = vault.label(ask.operator.folded());
+    let wrapped = wrap_unit_keys(vault, unit, &state_key, &evidence_key)?;
+    let mut before = vec![Change::Opened { unit, state_key, evidence_key }];
+    before.extend(grant_keys(vault, unit, &grants));
+    let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
+    let named = Draft {
+        unit: vault.roster.unit,
+        outcome: Outcome::Roster(RosterEvent::MandateOpened { unit }),
+        state: None,
+    };
+    vault.record(Some(caller), vec![draft, named], before, |txn| txn.add_unit(unit, &label, &wrapped))?;
+    Ok(unit)
+}
+
+/// The mandates in sight.
+///
+/// # Errors
+/// Integrity where one does not hold together.
+pub fn list(vault: &mut Vault<'_>, caller: &Caller, _: Request<Nothing>, (): ()) -> Result<Vec<MandateLine>, Refusal> {
+    let mandates = vault.mandates_for(caller.member(), caller.verb())?;
+    let mut lines: Vec<MandateLine> = mandates.iter().map(|mandate| line(vault, mandate)).collect();
+    lines.sort_by_key(|line| (line.operator.folded(), line.until));
+    Ok(lines)
+}
+
+fn line(vault: &Vault<'_>, mandate: &Mandate) -> MandateLine {
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    MandateLine {
+        unit: mandate.unit,
+        operator: mandate.operator.clone(),
+        contract: mandate.contract.clone(),
+        phase: phase_name(&mandate.phase).to_owned(),
+        until: mandate.term.until,
+        rows: count(mandate.live_rows().count()),
+        credentials: count(mandate.credentials.len()),
+        grants: count(mandate.live_grants().count()),
+        leads: mandate.leads.iter().map(|lead| vault.name_of(*lead)).collect(),
+    }
+}
+
+fn phase_name(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Active => "active",
+        Phase::Ended(_) => "ended",
+        Phase::Closed { .. } => "closed",
+    }
+}
+
+/// One mandate; a specialist sees the rows granted to them and nothing else of it.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub fn show(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<NameAsk>,
+    (): (),
+) -> Result<MandateView, Refusal> {
+    let mandate = vault.find(caller.member(), caller.verb(), &request.ask.operator)?;
+    let scope = policy::reach(caller.member(), caller.verb(), Some(&mandate));
+    view(vault, mandate, (scope == Scope::Granted).then(|| caller.id()))
+}
+
+fn view(vault: &mut Vault<'_>, mut mandate: Mandate, only: Option<MemberId>) -> Result<MandateView, Refusal> {
+    if let Some(member) = only {
+        mandate.grants.retain(|grant| grant.facts.member == member);
+        let rows: Vec<RowId> = mandate.grants.iter().map(|grant| grant.facts.row).collect();
+        mandate.rows.retain(|row| rows.contains(&row.id));
+        mandate.credentials.retain(|credential| rows.contains(&credential.row));
+    }
+    let people = mandate.leads.iter().chain(mandate.grants.iter().map(|grant| &grant.facts.member));
+    let members = people.map(|id| (*id, vault.name_of(*id))).collect();
+    let head = vault.segment(mandate.unit)?.head;
+    Ok(MandateView { mandate, members, head: Seen { size: head.size, root: head.root } })
+}
+
+/// Changes the access table; narrows or ends every grant under the changed rows in the same step and destroys the keys
+/// of those that ended.
+///
+/// # Errors
+/// Input naming the row and the field; nothing is stored then.
+pub fn amend(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<MandateAmendAsk>,
+    (): (),
+) -> Result<MandateView, Refusal> {
+    let ask = request.ask;
+    let mut mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
+    if mandate.phase != Phase::Active {
+        return Err(crate::model::Deny::MandateNotActive.into());
+    }
+    let changes = changes(vault, &mandate, &ask)?;
+    let grants = standing_grants(vault, &changes, &mandate.leads);
+    let (unit, now) = (mandate.unit, vault.now());
+
+    // What the change does to the grants stands in the event itself: run it once to know.
+    let mut after = mandate.clone();
+    let probe = |narrowed| Event::Amended { changes: changes.clone(), grants: grants.clone(), narrowed };
+    let refused = |error: crate::model::FoldError| Refusal::input("rows", error.to_string());
+    after.try_changes(&changes, &grants, now).map_err(refused)?;
+    let event = probe(after.narrowed(&changes));
+    mandate.apply(&event, Some(caller.id()), now).map_err(refused)?;
+
+    let dead = mandate.grants.iter().filter(|grant| !grant.is_live() && grant.destroyed.is_none());
+    let dead: Vec<GrantId> = dead.map(|grant| grant.facts.id).collect();
+    let mut before = grant_keys(vault, unit, &grants);
+    before.extend(mandate.live_grants().map(|grant| Change::Ends(unit, grant.facts.id, grant.facts.term.until)));
+    if !dead.is_empty() {
+        before.push(Change::Unfinished(vec![unit]));
+    }
+    let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
+    vault.record(Some(caller), vec![draft], before, |txn| {
+        dead.iter().try_for_each(|grant| txn.drop_wraps(unit, *grant))
+    })?;
+    if !dead.is_empty() {
+        vault.destroy_dead(&[unit])?;
+    }
+    let mandate = vault.mandate(unit)?.ok_or(Refusal::NotFound)?;
+    view(vault, mandate, None)
+}
+
+/// The days within which a row may lie.
+struct Bounds<'a> {
+    from: Date,
+    until: Date,
+    term: Term,
+    zone: &'a Zone,
+}
+
+fn changes(vault: &Vault<'_>, mandate: &Mandate, ask: &MandateAmendAsk) -> Result<Vec<RowChange>, Refusal> {
+    let mut changes = Vec::new();
+    let until = ask.until.unwrap_or(mandate.until);
+    let term = days("until", mandate.signed, until, &mandate.zone)?;
+    let bounds = Bounds { from: mandate.signed, until, term, zone: &mandate.zone };
+    if ask.until.is_some() {
+        changes.push(RowChange::Until { until, term });
+    }
+    for spec in &ask.set {
+        let row = row_to_change(mandate, spec.system.as_str())?;
+        changes.push(RowChange::Set { row: row.id, terms: merged(&row.terms, spec, &bounds)? });
+    }
+    for system in &ask.remove {
+        changes.push(RowChange::Remove { row: row_to_change(mandate, system.as_str())?.id });
+    }
+    for spec in &ask.add {
+        changes.push(new_row(vault, spec, &bounds)?);
+    }
+    if changes.is_empty() {
+        return Err(Refusal::input("rows", "nothing to change: name rows to add, set or remove, or a new last day"));
+    }
+    Ok(changes)
+}
+
+fn row_to_change<'a>(mandate: &'a Mandate, system: &str) -> Result<&'a Row, Refusal> {
+    let missing = || Refusal::input("rows", format!("there is no row '{system}' in force; see 'mandatum mandate show'"));
+    mandate.live_rows().find(|row| row.system.same(system)).ok_or_else(missing)
+}
+
+/// Bounds of a row after a change: what the spec leaves empty stays.
+fn merged(old: &RowTerms, spec: &RowSpec, bounds: &Bounds<'_>) -> Result<RowTerms, Refusal> {
+    let or = |new: &Vec<Text>, old: &Vec<Text>| if new.is_empty() { old.clone() } else { new.clone() };
+    let (from, until) = (spec.from.unwrap_or(old.from), spec.until.unwrap_or(old.until.min(bounds.until)));
+    Ok(RowTerms {
+        data: or(&spec.data, &old.data),
+        levels: if spec.levels.is_empty() { old.levels.clone() } else { spec.levels.clone() },
+        purposes: or(&spec.purposes, &old.purposes),
+        from,
+        until,
+        term: row_term(&spec.system, from, until, bounds)?,
+    })
+}
+
+fn new_row(vault: &Vault<'_>, spec: &RowSpec, bounds: &Bounds<'_>) -> Result<RowChange, Refusal> {
+    let lacks = |what: &str| Refusal::input("rows", format!("row '{}' has no {what}; every row says at least one", spec.system));
+    if spec.levels.is_empty() {
+        return Err(lacks("access level"));
+    }
+    if spec.purposes.is_empty() {
+        return Err(lacks("purpose"));
+    }
+    let (from, until) = (spec.from.unwrap_or(bounds.from), spec.until.unwrap_or(bounds.until));
+    Ok(RowChange::Add {
+        row: RowId(vault.fresh_id()),
+        system: spec.system.clone(),
+        category: spec.category.clone(),
+        platform: spec.platform.clone(),
+        terms: RowTerms {
+            data: spec.data.clone(),
+            levels: spec.levels.clone(),
+            purposes: spec.purposes.clone(),
+            from,
+            until,
+            term: row_term(&spec.system, from, until, bounds)?,
+        },
+    })
+}
+
+fn row_term(system: &Name, from: Date, until: Date, bounds: &Bounds<'_>) -> Result<Term, Refusal> {
+    let term = days(&format!("rows: {system}"), from, until, bounds.zone)?;
+    if term.within(&bounds.term) {
+        return Ok(term);
+    }
+    let sentence = format!(
+        "row '{system}' runs {from} to {until}, outside the mandate's {} to {}; a row lies within its mandate",
+        bounds.from, bounds.until
+    );
+    Err(Refusal::input("rows", sentence))
+}
+
+fn days(field: &str, from: Date, until: Date, zone: &Zone) -> Result<Term, Refusal> {
+    Term::of_days(from, until, zone).map_err(|error| Refusal::input(field, error.to_string()))
+}
+
+/// One grant for each lead under each new row.
+fn standing_grants(vault: &Vault<'_>, rows: &[RowChange], leads: &[MemberId]) -> Vec<GrantFacts> {
+    let mut grants = Vec::new();
+    for change in rows {
+        let RowChange::Add { row, terms, .. } = change else { continue };
+        grants.extend(leads.iter().map(|lead| GrantFacts {
+            id: GrantId(vault.fresh_id()),
+            member: *lead,
+            row: *row,
+            levels: terms.levels.clone(),
+            purposes: terms.purposes.clone(),
+            term: terms.term,
+            origin: GrantOrigin::Lead,
+        }));
+    }
+    grants
+}
+
+/// A fresh key for each new grant, for the anchor alone.
+pub fn grant_keys(vault: &Vault<'_>, unit: UnitId, grants: &[GrantFacts]) -> Vec<Change> {
+    let key = |grant: &GrantFacts| Change::Granted(unit, grant.id, Key::generate(vault.entropy()), grant.term.until);
+    grants.iter().map(key).collect()
+}
+
+/// A unit's keys, wrapped to the recovery recipient.
+pub fn wrap_unit_keys(vault: &Vault<'_>, unit: UnitId, state: &Key, evidence: &Key) -> Result<Vec<u8>, Refusal> {
+    let plain = zeroize::Zeroizing::new([&unit.bytes()[..], state.expose(), evidence.expose()].concat());
+    let directory = vault.directory()?;
+    wrap_note(&directory.charter().recovery, &plain).map_err(|e| Refusal::Integrity(format!("recovery recipient {e}")))
+}
+
+/// A mandate's encoded state.
+pub fn encode(mandate: &Mandate) -> Result<Vec<u8>, Refusal> {
+    postcard::to_stdvec(mandate).map_err(|error| Refusal::Failed(error.to_string()))
+}
+
+fn text(text: &str) -> Result<Text, Refusal> {
+    Text::parse(text).map_err(|error| Refusal::input("operator", error.to_string()))
+}

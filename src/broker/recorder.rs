@@ -1,0 +1,212 @@
+//! The recorder: durable first, then read back, then signed.
+
+use super::caller::Caller;
+use super::vault::{Vault, changed, entry_context, evidence_key, open_entry, seal_state};
+use crate::anchor::{Change, Head};
+use crate::api::{Proof, Refusal, Seen};
+use crate::crypto::{Topic, hash, seal};
+use crate::ledger::{
+    Checkpoint, ClockMark, Entry, Outcome, Record, append, consistency_proof, inclusion_proof, root,
+};
+use crate::model::{Deny, Digest, HighWater, UnitId};
+use crate::policy::ClockReading;
+use crate::store::{StoreError, Write, encode_entry};
+
+/// One record to be written.
+pub struct Draft {
+    /// In which ledger.
+    pub unit: UnitId,
+    /// What happened.
+    pub outcome: Outcome,
+    /// The encoded state after it, where it changes.
+    pub state: Option<Vec<u8>>,
+}
+
+/// Proof that one record is durable and was read back. Made here alone, used up by a release.
+#[derive(Debug)]
+pub struct Receipt {
+    unit: UnitId,
+    seq: u64,
+    entry: Entry,
+    outcome: Outcome,
+}
+
+impl Receipt {
+    /// The ledger.
+    pub fn unit(&self) -> UnitId {
+        self.unit
+    }
+
+    /// What the durable record says happened.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
+/// A record on its way: sealed, with its place.
+struct Placed {
+    unit: UnitId,
+    seq: u64,
+    entry: Entry,
+    sealed: Vec<u8>,
+    state: Option<Vec<u8>>,
+    state_digest: Option<Digest>,
+    outcome: Outcome,
+}
+
+impl Vault<'_> {
+    /// Writes records, and whatever belongs to them, in one durable transaction; then reads each back; then moves the
+    /// anchor's heads. Nothing is released before this returned.
+    ///
+    /// `before` are changes the anchor must know first (keys of what is made), `also` is written with the records.
+    ///
+    /// # Errors
+    /// Any storage error. Then the records are there as a whole or not at all, and the next start finds out which.
+    pub fn record(
+        &mut self,
+        caller: Option<&Caller>,
+        drafts: Vec<Draft>,
+        before: Vec<Change>,
+        also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        if !before.is_empty() {
+            self.anchor.note(before)?;
+        }
+        let placed = self.place(caller, drafts)?;
+        let added = u64::try_from(placed.len()).unwrap_or(u64::MAX);
+
+        let roots = self.store.write(|txn| -> Result<Vec<Digest>, StoreError> {
+            also(txn)?;
+            let mut roots = Vec::with_capacity(placed.len());
+            for item in &placed {
+                let read = |level, index| txn.node(item.unit, level, index);
+                let nodes = append(item.seq, item.entry.leaf(), read)?;
+                txn.append(item.unit, item.seq, &item.sealed, &nodes)?;
+                if let Some(state) = &item.state {
+                    txn.put_state(item.unit, state)?;
+                }
+                roots.push(root(item.seq + 1, read)?);
+            }
+            Ok(roots)
+        })?;
+
+        let mut changes = Vec::with_capacity(placed.len() + 3);
+        for (item, root) in placed.iter().zip(roots) {
+            self.read_back(item)?;
+            let state = item.state_digest.map_or_else(|| self.segment(item.unit).map(|s| s.head.state), Ok)?;
+            changes.push(Change::Head(item.unit, Head { size: item.seq + 1, root, state }));
+        }
+        changes.push(Change::Counted(self.anchor.core().counter + added));
+        if let ClockReading::Trusted(at) = self.clock {
+            changes.push(Change::High(HighWater { at, uptime: self.settings.clock.uptime() }));
+        }
+        if let Some(session) = caller.and_then(Caller::session) {
+            changes.push(Change::Used(session, self.now()));
+        }
+        self.anchor.note(changes)?;
+        let receipt = |item: Placed| Receipt { unit: item.unit, seq: item.seq, entry: item.entry, outcome: item.outcome };
+        Ok(placed.into_iter().map(receipt).collect())
+    }
+
+    /// Writes one record that changes no state.
+    ///
+    /// # Errors
+    /// As [`Vault::record`].
+    pub fn record_one(&mut self, caller: Option<&Caller>, unit: UnitId, outcome: Outcome) -> Result<Receipt, Refusal> {
+        let receipts = self.record(caller, vec![Draft { unit, outcome, state: None }], Vec::new(), |_| Ok(()))?;
+        receipts.into_iter().next().ok_or_else(|| changed("a ledger"))
+    }
+
+    /// Signs the head of a ledger: only ever what the anchor holds, which only ever is what was read back.
+    pub fn sign_head(&mut self, unit: UnitId) -> Result<(Checkpoint, String), Refusal> {
+        let head = self.segment(unit)?.head;
+        let checkpoint = Checkpoint { size: head.size, root: head.root };
+        let note = checkpoint.sign(self.anchor.vault(), unit, &self.anchor.checkpoint_key());
+        Ok((checkpoint, note))
+    }
+
+    /// What a member needs to verify that the record exists and that the ledger only grew since they looked.
+    pub fn prove(&mut self, receipt: &Receipt, seen: Option<Seen>) -> Result<Proof, Refusal> {
+        let unit = receipt.unit;
+        let (checkpoint, note) = self.sign_head(unit)?;
+        let store = &*self.store;
+        let read = |level, index| store.node(unit, level, index);
+        Ok(Proof {
+            unit,
+            salt: receipt.entry.salt,
+            record: receipt.entry.signed.clone(),
+            seq: receipt.seq,
+            checkpoint: note,
+            inclusion: inclusion_proof(receipt.seq, checkpoint.size, read)?,
+            consistency: consistency_proof(seen.map_or(0, |seen| seen.size), checkpoint.size, read)?,
+        })
+    }
+
+    /// Compares the head a member has seen with this ledger. A newer one, or another tree, locks the broker: its state
+    /// was put back to an earlier time.
+    pub fn check_seen(&mut self, unit: UnitId, seen: Option<Seen>) -> Result<(), Refusal> {
+        let Some(seen) = seen else { return Ok(()) };
+        let head = self.segment(unit)?.head;
+        let store = &*self.store;
+        let known = seen.size <= head.size
+            && (seen.size == 0 || root(seen.size, |level, index| store.node(unit, level, index))? == seen.root);
+        if known {
+            return Ok(());
+        }
+        self.anchor.note(vec![Change::RolledBack(true)])?;
+        Err(Deny::VaultRolledBack.into())
+    }
+
+    fn place(&mut self, caller: Option<&Caller>, drafts: Vec<Draft>) -> Result<Vec<Placed>, Refusal> {
+        let (record_key, at, believed) = (self.anchor.record_key(), self.now(), self.clock.may_destroy());
+        let mut placed: Vec<Placed> = Vec::with_capacity(drafts.len());
+        for Draft { unit, outcome, state } in drafts {
+            let earlier = u64::try_from(placed.iter().filter(|item| item.unit == unit).count()).unwrap_or(0);
+            let vault = self.anchor.vault();
+            let (settings, segment) = (self.settings, self.segment(unit)?);
+            let entropy = &*settings.home.entropy;
+            let (seq, evidence) = (segment.head.size + earlier, evidence_key(segment)?);
+            let state_digest = state.as_deref().map(hash);
+            // A closed mandate's state is not kept; only its digest is.
+            let keeps_state = segment.state_key.is_some() && !is_closing(&outcome);
+            let state = match state {
+                Some(plain) if keeps_state => Some(seal_state(segment, vault, &plain, entropy)?),
+                Some(_) => Some(Vec::new()),
+                None => None,
+            };
+            let record = Record {
+                format: Record::FORMAT,
+                vault,
+                unit,
+                seq,
+                at,
+                clock: if believed { ClockMark::Trusted } else { ClockMark::Suspect },
+                assurance: settings.assurance,
+                verb: caller.map(Caller::verb),
+                by: caller.map(Caller::id),
+                request: caller.map(|caller| caller.request().clone()),
+                outcome,
+                state: state_digest,
+            };
+            let mut salt = [0; 32];
+            entropy.fill(&mut salt);
+            let entry = Entry { salt: Digest(salt), signed: record_key.sign(Topic::Record, record.encode()) };
+            let sealed = seal(&evidence, &entry_context(vault, unit, seq), &encode_entry(&entry), entropy);
+            placed.push(Placed { unit, seq, entry, sealed, state, state_digest, outcome: record.outcome });
+        }
+        Ok(placed)
+    }
+
+    /// Reads a record back from the database and compares it with what was to be written.
+    fn read_back(&mut self, item: &Placed) -> Result<(), Refusal> {
+        let key = evidence_key(self.segment(item.unit)?)?;
+        let sealed = self.store.entry(item.unit, item.seq)?.ok_or_else(|| changed("a new record"))?;
+        let entry = open_entry(&key, self.anchor.vault(), item.unit, item.seq, &sealed)?;
+        let leaf = self.store.node(item.unit, 0, item.seq)?;
+        if entry.leaf() == leaf && leaf == item.entry.leaf() { Ok(()) } else { Err(changed("a new record")) }
+    }
+}
+
+fn is_closing(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Mandate(crate::model::Event::Closed { .. }))
+}

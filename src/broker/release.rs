@@ -1,0 +1,82 @@
+//! The one place where the broker's half comes off.
+//!
+//! [`release`] and [`release_code`] use up the decision and the record: leaving either out does not compile.
+
+use super::recorder::Receipt;
+use super::vault::{Vault, admissions_in_order, changed, seed_context};
+use crate::api::{Refusal, Released};
+use crate::crypto::{Ctx, Key, Seed, Signed, derive_outer_key, open};
+use crate::ledger::{Outcome, recipient_digest, to_blob};
+use crate::model::{Blob, Deny, Event, ReleasedItem};
+use crate::policy::Permit;
+
+/// Takes the outer layer off the secrets that these permits and this record are about.
+///
+/// # Errors
+/// `SECRET_DESTROYED` where the grant's key is gone; integrity where the record names anything else than the permits.
+pub fn release(vault: &mut Vault<'_>, permits: Vec<Permit>, receipt: &Receipt) -> Result<Vec<Released>, Refusal> {
+    let Outcome::Mandate(Event::Released { items, .. }) = receipt.outcome() else {
+        return Err(changed("a release record"));
+    };
+    if items.len() != permits.len() {
+        return Err(changed("a release record"));
+    }
+    let items = items.clone();
+    permits.into_iter().zip(items).map(|(permit, item)| release_one(vault, permit, item, receipt)).collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a permit is used up by its release")]
+fn release_one(
+    vault: &mut Vault<'_>,
+    permit: Permit,
+    item: ReleasedItem,
+    receipt: &Receipt,
+) -> Result<Released, Refusal> {
+    let (unit, credential, version) = (permit.unit(), permit.credential(), permit.version());
+    let named = (item.credential, item.version, item.grant) == (credential, version, permit.grant());
+    if !named || receipt.unit() != unit {
+        return Err(changed("a release record"));
+    }
+    let secret = vault.store.secret(unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
+    let wrap = vault.store.wrap(unit, permit.grant(), credential)?.ok_or_else(|| changed("a wrap"))?;
+    let member = vault.roster.member(permit.member()).ok_or(Deny::NotGranted)?;
+    let ctx = Ctx {
+        vault: vault.id(),
+        mandate: unit,
+        credential,
+        version,
+        to: Some((permit.grant(), permit.member())),
+        recipient: recipient_digest(&member.bundle.enc),
+    };
+    let grant_key = vault.segment(unit)?.grant(permit.grant()).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
+    let inner = derive_outer_key(&grant_key, &ctx).take_off(&wrap.outer).map_err(|_| changed("a wrap"))?;
+    let statement: Signed = postcard::from_bytes(&wrap.statement).map_err(|_| changed("a statement"))?;
+    Ok(Released {
+        credential,
+        version,
+        inner: Blob(inner),
+        ct: Blob(secret.ct),
+        statement,
+        admissions: admissions_in_order(&vault.roster).iter().map(to_blob).collect(),
+    })
+}
+
+/// The current code of the account that this permit and this record are about. The seed stays here.
+///
+/// # Errors
+/// `SECRET_DESTROYED` where the seed's key is gone.
+#[expect(clippy::needless_pass_by_value, reason = "a permit is used up by its release")]
+pub fn release_code(vault: &mut Vault<'_>, permit: Permit, receipt: &Receipt) -> Result<(String, u64), Refusal> {
+    let recorded = matches!(receipt.outcome(), Outcome::Mandate(Event::CodeReleased { credential, grant, .. })
+        if (*credential, *grant) == (permit.credential(), permit.grant()));
+    if !recorded || receipt.unit() != permit.unit() {
+        return Err(changed("a release record"));
+    }
+    let (unit, credential) = (permit.unit(), permit.credential());
+    let sealed = vault.store.seed(unit, credential)?.ok_or_else(|| changed("a seed"))?;
+    let context = seed_context(vault.id(), unit, credential);
+    let key = vault.segment(unit)?.state_key.as_ref().ok_or(Deny::SecretDestroyed)?;
+    let seed = open(key, &context, &sealed).map_err(|_| changed("a seed"))?;
+    let seed = Seed::decode(&seed).ok_or_else(|| changed("a seed"))?;
+    Ok(seed.code(vault.settings.clock.now().unix_seconds()))
+}

@@ -1,0 +1,100 @@
+//! `unlock`, `lock`, `step_up`: second factors and sessions.
+
+use super::caller::{Caller, IDLE_MS};
+use super::vault::Vault;
+use crate::anchor::{Change, Session};
+use crate::api::{CodeLoad, Nothing, Refusal, Request, UnlockAnswer, UnlockAsk};
+use crate::crypto::{Secret, Seed};
+use crate::ledger::Outcome;
+use crate::model::{Deny, Nonce, RosterEvent, SessionId};
+
+/// A session lasts this long at most, ms.
+const SESSION_MAX_MS: i64 = 8 * 60 * 60 * 1000;
+/// Wrong codes in a row before the next one has to wait.
+const FREE_FAILURES: u32 = 5;
+/// The longest wait after wrong codes, ms.
+const WAIT_MAX_MS: i64 = 15 * 60 * 1000;
+
+/// Begins a session.
+///
+/// # Errors
+/// Authentication where the code is wrong; `MFA_REPLAYED` where it was used.
+pub fn unlock(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<UnlockAsk>,
+    load: CodeLoad,
+) -> Result<UnlockAnswer, Refusal> {
+    accept_code(vault, caller, &load.code)?;
+    let (now, session) = (vault.now(), SessionId(vault.fresh_id()));
+    let until = now.plus(request.ask.for_ms.clamp(0, SESSION_MAX_MS));
+    let began = Change::Began(Session { id: session, member: caller.id(), until, used: now });
+    let event = Outcome::Roster(RosterEvent::SessionBegan { session, until });
+    // The session's id is in the record; it is good only together with the member's signature.
+    vault.record_one(Some(caller), vault.roster.unit, event)?;
+    vault.anchor.note(vec![began])?;
+    Ok(UnlockAnswer { session, until, idle_ms: IDLE_MS })
+}
+
+/// Ends the caller's session; without one there is nothing to end.
+///
+/// # Errors
+/// The record could not be written.
+pub fn lock(vault: &mut Vault<'_>, caller: &Caller, _: Request<Nothing>, (): ()) -> Result<(), Refusal> {
+    let Some(session) = caller.session() else { return Ok(()) };
+    vault.record_one(Some(caller), vault.roster.unit, Outcome::Roster(RosterEvent::SessionEnded))?;
+    vault.anchor.note(vec![Change::Over(session)])?;
+    Ok(())
+}
+
+/// Takes a fresh code for one sensitive operation; the answer is the token its request carries.
+///
+/// # Errors
+/// As [`unlock`].
+pub fn step_up(vault: &mut Vault<'_>, caller: &Caller, _: Request<Nothing>, load: CodeLoad) -> Result<Nonce, Refusal> {
+    accept_code(vault, caller, &load.code)?;
+    Ok(Nonce(vault.fresh_id()))
+}
+
+/// Accepts a code once: its step is stored durably before anything is done by it (RFC 6238, 5.2).
+fn accept_code(vault: &mut Vault<'_>, caller: &Caller, code: &str) -> Result<(), Refusal> {
+    let (member, now) = (caller.id(), vault.now());
+    let missing = || Refusal::Authentication("no second factor is enrolled for this member".into());
+    let factor = vault.anchor.core().factor(member).ok_or_else(missing)?;
+    if now < factor.blocked_until {
+        let seconds = factor.blocked_until.since(now) / 1000 + 1;
+        return Err(Refusal::Authentication(format!("too many wrong codes; try again in {seconds} s")));
+    }
+    let (last_step, failures) = (factor.last_step, factor.failures + 1);
+    let seed = Seed::decode(&Secret::copy_of(&factor.seed)).ok_or_else(missing)?;
+    match seed.step_of(code, vault.settings.clock.now().unix_seconds()) {
+        Some(step) if step > last_step => {
+            vault.anchor.note(vec![Change::Accepted(member, step)])?;
+            Ok(())
+        }
+        Some(_) => Err(caller.deny(vault, vault.roster.unit, Deny::MfaReplayed)),
+        None => {
+            let wait = wait_ms(failures);
+            vault.anchor.note(vec![Change::Failed(member, failures, now.plus(wait))])?;
+            drop(caller.record_refused(vault)?);
+            Err(Refusal::Authentication("the two-factor code is not right: six digits, from the app, right now".into()))
+        }
+    }
+}
+
+/// Doubling from one second after the free ones.
+fn wait_ms(failures: u32) -> i64 {
+    let Some(beyond) = failures.checked_sub(FREE_FAILURES) else { return 0 };
+    1000_i64.checked_shl(beyond.min(20)).unwrap_or(WAIT_MAX_MS).min(WAIT_MAX_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_and_end_at_a_quarter_of_an_hour() {
+        assert_eq!([0, 4, 5, 6, 10].map(wait_ms), [0, 0, 1000, 2000, 32_000]);
+        assert_eq!([15, 100, u32::MAX].map(wait_ms), [WAIT_MAX_MS; 3]);
+    }
+}

@@ -1,0 +1,184 @@
+//! `verify`: re-folds every ledger and compares everything the database holds with it.
+
+use super::caller::Caller;
+use super::vault::{Vault, changed, seed_context};
+use crate::api::{Nothing, Refusal, Request, VerifyReport};
+use crate::crypto::{Ctx, Key, Signed, Statement, Topic, derive_outer_key, hash, open};
+use crate::ledger::{Audit, Audited, Directory, Entry, append, recipient_digest};
+use crate::model::{Credential, Digest, Grant, Mandate, SecondFactor, UnitId};
+use std::collections::HashMap;
+
+/// Verifies the whole vault.
+///
+/// # Errors
+/// None for what it finds: that is the report. Only where reading fails.
+pub fn verify(vault: &mut Vault<'_>, _: &Caller, _: Request<Nothing>, (): ()) -> Result<VerifyReport, Refusal> {
+    let directory = vault.directory()?;
+    let mut report =
+        VerifyReport { ledgers: 0, records: 0, flaws: Vec::new(), root: directory.root_fingerprint() };
+    if vault.store.check_file().is_err() {
+        report.flaws.push("SQLite finds the database file damaged".into());
+    }
+    let known = vault.anchor.units();
+    for (unit, _) in vault.store.sizes()? {
+        if !known.contains(&unit) {
+            report.flaws.push(format!("ledger {unit}: the anchor does not know it"));
+        }
+    }
+    for unit in known {
+        match verify_unit(vault, &directory, unit) {
+            Ok(records) => {
+                report.ledgers += u64::from(records > 0);
+                report.records += records;
+            }
+            Err(Refusal::Failed(why)) => return Err(Refusal::Failed(why)),
+            Err(flaw) => report.flaws.push(format!("ledger {unit}: {flaw}")),
+        }
+    }
+    Ok(report)
+}
+
+fn verify_unit(vault: &mut Vault<'_>, directory: &Directory, unit: UnitId) -> Result<u64, Refusal> {
+    let segment = vault.segment(unit)?;
+    let head = segment.head;
+    if head.size == 0 {
+        return Ok(0);
+    }
+    let mut audit = Audit::new(directory, unit);
+    let mut nodes = Nodes::default();
+    vault.each_batch(unit, |entries| {
+        entries.iter().for_each(|entry| nodes.push(entry));
+        audit.take(&entries).map(drop).map_err(|flaw| Refusal::Integrity(flaw.to_string()))
+    })?;
+    if (audit.size(), audit.root(), audit.state().digest()) != (head.size, head.root, head.state) {
+        return Err(changed("the ledger"));
+    }
+    nodes.compare(vault, unit)?;
+    // The stored state must open, and be what the ledger folds to.
+    match audit.state() {
+        Audited::Mandate(folded) => {
+            let stored = vault.mandate(unit)?.ok_or_else(|| changed("the mandate"))?;
+            if stored != **folded {
+                return Err(changed("the mandate's state"));
+            }
+            verify_rows(vault, directory, &stored)?;
+        }
+        Audited::Roster(folded) if **folded == vault.roster => {}
+        _ => return Err(changed("the roster")),
+    }
+    Ok(head.size)
+}
+
+/// The tree's nodes as they must be stored.
+#[derive(Default)]
+struct Nodes {
+    known: HashMap<(u32, u64), Digest>,
+    size: u64,
+}
+
+impl Nodes {
+    fn push(&mut self, entry: &Entry) {
+        let read = |level, index| self.known.get(&(level, index)).copied().ok_or(());
+        let added = append(self.size, entry.leaf(), read).unwrap_or_default();
+        self.known.extend(added.into_iter().map(|(level, index, hash)| ((level, index), hash)));
+        self.size += 1;
+    }
+
+    fn compare(&self, vault: &Vault<'_>, unit: UnitId) -> Result<(), Refusal> {
+        let count = u64::try_from(self.known.len()).unwrap_or(0);
+        if vault.store.node_count(unit)? != count {
+            return Err(changed("the tree"));
+        }
+        for ((level, index), hash) in &self.known {
+            if vault.store.node(unit, *level, *index)? != *hash {
+                return Err(changed("the tree"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Secrets, wraps, seeds and fingerprints: exactly those the state names, each opening and fitting.
+fn verify_rows(vault: &mut Vault<'_>, directory: &Directory, mandate: &Mandate) -> Result<(), Refusal> {
+    let unit = mandate.unit;
+    let active = mandate.phase == crate::model::Phase::Active;
+    let closed = matches!(mandate.phase, crate::model::Phase::Closed { .. });
+    let (mut secrets, mut wraps, mut seeds, mut reuse) = (0, 0, 0, 0);
+    for credential in &mandate.credentials {
+        if let Some(said) = verify_secret(vault, directory, mandate, credential, closed)? {
+            secrets += u64::from(!closed);
+            reuse += u64::from(active);
+            for grant in mandate.live_grants().filter(|grant| grant.facts.row == credential.row) {
+                verify_wrap(vault, directory, unit, grant, &said)?;
+                wraps += 1;
+            }
+        }
+        if active && credential.second_factor == SecondFactor::On {
+            let sealed = vault.store.seed(unit, credential.id)?.ok_or_else(|| changed("a seed"))?;
+            let context = seed_context(vault.id(), unit, credential.id);
+            let key = vault.segment(unit)?.state_key.as_ref().map(Key::duplicate).ok_or_else(|| changed("a seed"))?;
+            open(&key, &context, &sealed).map_err(|_| changed("a seed"))?;
+            seeds += 1;
+        }
+        if let Some(version) = credential.current.as_ref().filter(|_| active)
+            && !vault.store.reuse(&version.tag)?.contains(&(unit, credential.id))
+        {
+            return Err(changed("a fingerprint"));
+        }
+    }
+    if vault.store.row_counts(unit)? == [secrets, wraps, seeds, reuse] { Ok(()) } else { Err(changed("the rows of the mandate")) }
+}
+
+/// The recovery statement of a stored version, which names everything that belongs to it.
+fn verify_secret(
+    vault: &Vault<'_>,
+    directory: &Directory,
+    mandate: &Mandate,
+    credential: &Credential,
+    closed: bool,
+) -> Result<Option<Statement>, Refusal> {
+    let Some(version) = credential.current.as_ref().filter(|_| !closed) else { return Ok(None) };
+    let row = vault.store.secret(mandate.unit, credential.id, version.number)?.ok_or_else(|| changed("a secret"))?;
+    let said = verify_statement(directory, &row.statement)?;
+    let ctx = Ctx {
+        vault: directory.vault(),
+        mandate: mandate.unit,
+        credential: credential.id,
+        version: version.number,
+        to: None,
+        recipient: recipient_digest(&directory.charter().recovery),
+    };
+    let fits = said.ctx == ctx && said.ct == hash(&row.ct) && said.ct == version.ct && said.rec == hash(&row.rec);
+    if fits { Ok(Some(said)) } else { Err(changed("a secret")) }
+}
+
+fn verify_wrap(
+    vault: &mut Vault<'_>,
+    directory: &Directory,
+    unit: UnitId,
+    grant: &Grant,
+    version: &Statement,
+) -> Result<(), Refusal> {
+    let row = vault.store.wrap(unit, grant.facts.id, version.ctx.credential)?.ok_or_else(|| changed("a wrap"))?;
+    let said = verify_statement(directory, &row.statement)?;
+    let bundle = directory.member(grant.facts.member).ok_or_else(|| changed("a member"))?;
+    let ctx = Ctx {
+        to: Some((grant.facts.id, grant.facts.member)),
+        recipient: recipient_digest(&bundle.enc),
+        ..version.ctx
+    };
+    let key = vault.segment(unit)?.grant(grant.facts.id).map(Key::duplicate).ok_or_else(|| changed("a grant's key"))?;
+    let inner = derive_outer_key(&key, &ctx).digest_inside(&row.outer).map_err(|_| changed("a wrap"))?;
+    let fits = said.ctx == ctx && said.inner == inner && (said.ct, said.commit) == (version.ct, version.commit);
+    if fits { Ok(()) } else { Err(changed("a wrap")) }
+}
+
+/// A statement under its author's key, or under the owner root's after a recovery.
+fn verify_statement(directory: &Directory, stored: &[u8]) -> Result<Statement, Refusal> {
+    let refused = |_| changed("a statement");
+    let signed: Signed = postcard::from_bytes(stored).map_err(|_| changed("a statement"))?;
+    let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
+    let author = directory.member(said.author).ok_or_else(|| changed("a statement's author"))?;
+    signed.open(Topic::Statement, &author.sign).or_else(|_| signed.open(Topic::Statement, directory.root())).map_err(refused)?;
+    Ok(said)
+}
