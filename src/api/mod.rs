@@ -11,7 +11,7 @@ pub use verbs::*;
 pub use views::*;
 
 use crate::crypto::Signed;
-use crate::model::{Deny, Digest, MemberId, Nonce, SessionId, UnitId, VaultId, Verb};
+use crate::model::{Blob, Deny, Digest, MemberId, Nonce, SessionId, UnitId, VaultId, Verb};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The format of requests this program writes and reads.
@@ -71,6 +71,8 @@ pub struct Hello {
     pub vault: VaultId,
     /// For the next request.
     pub nonce: Nonce,
+    /// The charters, signed by the owner root, oldest first.
+    pub charters: Vec<Blob>,
 }
 
 /// The broker, as a member's program sees it.

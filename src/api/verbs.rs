@@ -94,6 +94,8 @@ asks! {
         until: Instant,
         /// It also ends after this long without use, ms.
         idle_ms: i64,
+        /// The vault's reuse key, wrapped to the member, if they hold it.
+        reuse_key: Option<Blob>,
     }
     /// A new member: keys made at their own keyboard, admitted by the asking owner.
     MemberAddAsk {

@@ -146,7 +146,7 @@ views! {
         grant: GrantId,
         /// The member.
         member: MemberId,
-        /// The member's admissions, oldest first, each after those of its signer.
+        /// Admissions that lead to the member's keys, each after those of its signer.
         admissions: Vec<Blob>,
     }
     /// One released secret, still sealed to the member.

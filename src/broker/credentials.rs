@@ -3,13 +3,13 @@
 use super::caller::Caller;
 use super::mandates::encode;
 use super::recorder::Draft;
-use super::vault::{Vault, admissions_in_order, seed_context};
+use super::vault::{Vault, chain_to, seed_context};
 use crate::api::{
     CredentialAddAsk, CredentialLine, CredentialRotateAsk, LocateAsk, Located, OptionalNameAsk, RecipientLine,
     RecipientsAsk, Refusal, Request, ReuseAsk, ReuseLine, SecretLoad, SecretsLoad, SeedLoad, WrapLoad,
 };
 use crate::crypto::{Ctx, Hasher, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
-use crate::ledger::{Outcome, recipient_digest, to_blob};
+use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{
     CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, MemberId, NewVersion, Phase, RowId, SecondFactor,
     UnitId, Verb,
@@ -375,8 +375,10 @@ pub fn recipients(
 ) -> Result<Vec<RecipientLine>, Refusal> {
     let mandate = lead_mandate(vault, caller, request.unit)?;
     let row = mandate.row(request.ask.row).ok_or(Refusal::NotFound)?.id;
-    let admissions: Vec<_> = admissions_in_order(&vault.roster).iter().map(to_blob).collect();
-    let line = |grant: GrantId, member: MemberId| RecipientLine { grant, member, admissions: admissions.clone() };
+    let line = |grant: GrantId, member: MemberId| {
+        let admissions = chain_to(&vault.roster, member);
+        RecipientLine { grant, member, admissions }
+    };
     let live = mandate.live_grants().filter(|grant| grant.facts.row == row);
     Ok(live.map(|grant| line(grant.facts.id, grant.facts.member)).collect())
 }

@@ -156,14 +156,14 @@ impl Gate for Broker {
         let mut nonce = [0; 16];
         self.entropy().fill(&mut nonce);
         let nonce = Nonce(nonce);
-        let vault = self.with_vault(|vault, nonces, _| {
+        let (vault, charters) = self.with_vault(|vault, nonces, _| {
             if nonces.len() == NONCES {
                 nonces.pop_front();
             }
             nonces.push_back(nonce);
-            Ok(vault.id())
+            Ok((vault.id(), vault.roster.charters.clone()))
         })?;
-        Ok(Hello { vault, nonce })
+        Ok(Hello { vault, nonce, charters })
     }
 
     fn call(&self, frame: Frame) -> Result<Vec<u8>, Refusal> {

@@ -3,10 +3,10 @@
 //! [`release`] and [`release_code`] use up the decision and the record: leaving either out does not compile.
 
 use super::recorder::Receipt;
-use super::vault::{Vault, admissions_in_order, changed, seed_context};
+use super::vault::{Vault, chain_to, changed, seed_context};
 use crate::api::{Refusal, Released};
-use crate::crypto::{Ctx, Key, Seed, Signed, derive_outer_key, open};
-use crate::ledger::{Outcome, recipient_digest, to_blob};
+use crate::crypto::{Ctx, Key, Seed, Signed, Statement, derive_outer_key, open};
+use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{Blob, Deny, Event, ReleasedItem};
 use crate::policy::Permit;
 
@@ -51,13 +51,16 @@ fn release_one(
     let grant_key = vault.segment(unit)?.grant(permit.grant()).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
     let inner = derive_outer_key(&grant_key, &ctx).take_off(&wrap.outer).map_err(|_| changed("a wrap"))?;
     let statement: Signed = postcard::from_bytes(&wrap.statement).map_err(|_| changed("a statement"))?;
+    // Whoever receives it verifies the statement; here it only says whose admissions to send along.
+    let said: Statement = serde_json::from_slice(statement.unverified_bytes()).map_err(|_| changed("a statement"))?;
+    let admissions = chain_to(&vault.roster, said.author);
     Ok(Released {
         credential,
         version,
         inner: Blob(inner),
         ct: Blob(secret.ct),
         statement,
-        admissions: admissions_in_order(&vault.roster).iter().map(to_blob).collect(),
+        admissions,
     })
 }
 

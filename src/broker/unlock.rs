@@ -33,7 +33,8 @@ pub fn unlock(
     // The session's id is in the record; it is good only together with the member's signature.
     vault.record_one(Some(caller), vault.roster.unit, event)?;
     vault.anchor.note(vec![began])?;
-    Ok(UnlockAnswer { session, until, idle_ms: IDLE_MS })
+    let reuse_key = caller.member().reuse_key.clone();
+    Ok(UnlockAnswer { session, until, idle_ms: IDLE_MS, reuse_key })
 }
 
 /// Ends the caller's session; without one there is nothing to end.

@@ -4,9 +4,9 @@ use super::Settings;
 use crate::anchor::{Anchor, Change, Head, Segment};
 use crate::api::Refusal;
 use crate::crypto::{Context, Entropy, Key, Signed, derive_label, hash, open, seal};
-use crate::ledger::{Audit, Audited, Directory, Entry, Record, from_blob, root};
+use crate::ledger::{Admission, Audit, Audited, Directory, Entry, Record, from_blob, root};
 use crate::model::{
-    Deny, Digest, Instant, Mandate, Member, MemberId, Name, Phase, Roster, Text, UnitId, VaultId, Verb,
+    Blob, Deny, Digest, Instant, Mandate, Member, MemberId, Name, Phase, Roster, Text, UnitId, VaultId, Verb,
 };
 use crate::policy::{self, ClockReading, Scope};
 use crate::store::{Store, decode_entry};
@@ -246,6 +246,26 @@ pub fn admissions_in_order(roster: &Roster) -> Vec<Signed> {
         }
     }
     ordered
+}
+
+/// The admissions that lead to one member's keys, each after those of its signer. Nothing is verified here: that is
+/// for whoever receives them.
+pub fn chain_to(roster: &Roster, member: MemberId) -> Vec<Blob> {
+    let (mut chain, mut seen) = (Vec::new(), vec![member]);
+    let mut waiting = vec![member];
+    while let Some(id) = waiting.pop() {
+        for admission in roster.member(id).into_iter().flat_map(|member| &member.admissions) {
+            let signed = from_blob(admission);
+            let by = signed.and_then(|s| serde_json::from_slice::<Admission>(s.unverified_bytes()).ok()).and_then(|a| a.by);
+            if let Some(owner) = by.filter(|owner| !seen.contains(owner)) {
+                seen.push(owner);
+                waiting.push(owner);
+            }
+            chain.push(admission.clone());
+        }
+    }
+    chain.reverse();
+    chain
 }
 
 /// The roster, checked against the anchor.

@@ -1,0 +1,525 @@
+//! The member's program: signs requests, and believes an answer only after verifying it.
+
+use super::identity::{Identity, Newcomer, to_json};
+use super::pins::Pins;
+use super::wrapping::{NewSecret, Prepared, wrap_onward, wrap_version};
+use crate::api::{
+    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, Located, LocateAsk, MandateView, NameAsk, Nothing,
+    Proof, RecipientLine, RecipientsAsk, Refusal, Released, Request, Seen, UnlockAnswer, UnlockAsk, WrapsLoad,
+};
+use crate::crypto::{
+    Ctx, Dek, Entropy, Fields, Key, Secret, Signed, Statement, Topic, commitment, derive_reuse_tag, hash, open_ct,
+    open_inner, open_note, wrap_note,
+};
+use crate::ledger::{
+    Admission, Charter, Checkpoint, Directory, Entry, Outcome, Record, from_blob, leaf_of, recipient_digest,
+    verify_inclusion,
+};
+use crate::model::{
+    Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce, ReuseTag,
+    Role, RowId, SecondFactor, SessionId, Text, UnitId,
+};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why the member's program goes no further.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The broker refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The broker's answer does not hold: nothing of it was used.
+    #[error("the broker's answer was not used: {0}")]
+    Untrusted(&'static str),
+    /// Something here failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A secret that was released, verified and opened.
+pub struct Fetched {
+    /// The credential.
+    pub credential: CredentialId,
+    /// Its version.
+    pub version: u32,
+    /// Its fields.
+    pub fields: Fields,
+}
+
+/// A member's program, unlocked.
+pub struct Program {
+    gate: Arc<dyn Gate>,
+    identity: Identity,
+    session: Option<SessionId>,
+    reuse_key: Option<Blob>,
+    pins: Pins,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Program {
+    /// For a member's identity, against a broker.
+    pub fn new(gate: Arc<dyn Gate>, identity: Identity, state: &Path, entropy: Arc<dyn Entropy>) -> Self {
+        let pins = Pins::new(state, identity.member);
+        Self { gate, identity, session: None, reuse_key: None, pins, entropy }
+    }
+
+    /// Goes on under a session that was begun before.
+    #[must_use]
+    pub fn under(mut self, session: SessionId, reuse_key: Option<Blob>) -> Self {
+        (self.session, self.reuse_key) = (Some(session), reuse_key);
+        self
+    }
+
+    /// Who this is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Gives the keys back, for a session to keep.
+    pub fn into_identity(self) -> Identity {
+        self.identity
+    }
+
+    /// Begins a session with a two-factor code.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn unlock(&mut self, code: String, for_ms: i64) -> Result<UnlockAnswer, AgentError> {
+        let answer = self.send::<api::UnlockCall>(None, None, UnlockAsk { for_ms }, &CodeLoad { code })?;
+        (self.session, self.reuse_key) = (Some(answer.session), answer.reuse_key.clone());
+        Ok(answer)
+    }
+
+    /// Shows a fresh code for one sensitive operation.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn step_up(&self, code: String) -> Result<Nonce, AgentError> {
+        self.send::<api::StepUpCall>(None, None, Nothing {}, &CodeLoad { code })
+    }
+
+    /// Sends a request of any verb without a load.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn ask<C: Call<Load = ()>>(
+        &self,
+        unit: Option<UnitId>,
+        step_up: Option<Nonce>,
+        ask: C::Ask,
+    ) -> Result<C::Answer, AgentError> {
+        self.send::<C>(unit, step_up, ask, &())
+    }
+
+    /// Sends a request of any verb.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn send<C: Call>(
+        &self,
+        unit: Option<UnitId>,
+        step_up: Option<Nonce>,
+        ask: C::Ask,
+        load: &C::Load,
+    ) -> Result<C::Answer, AgentError> {
+        self.exchange::<C>(unit, step_up, ask, load).map(|(answer, ..)| answer)
+    }
+
+    /// Signs and sends a request; gives back what was signed, the heads seen before, and the verified charters.
+    fn exchange<C: Call>(
+        &self,
+        unit: Option<UnitId>,
+        step_up: Option<Nonce>,
+        ask: C::Ask,
+        load: &C::Load,
+    ) -> Result<(C::Answer, Signed, Option<Seen>, Directory), AgentError> {
+        let hello = self.gate.hello()?;
+        let directory = self.directory(&hello.charters)?;
+        let seen = unit.and_then(|unit| self.pins.read(unit));
+        let request = Request {
+            format: FORMAT,
+            vault: self.identity.vault,
+            verb: C::VERB,
+            member: self.identity.member,
+            unit,
+            nonce: hello.nonce,
+            session: self.session,
+            step_up,
+            seen,
+            ask,
+        };
+        let signed = self.identity.sign.sign(Topic::Request, to_json(&request));
+        let load = serde_json::to_vec(load).map_err(|e| AgentError::Failed(e.to_string()))?;
+        let load = if load == b"null" { Vec::new() } else { load };
+        let answer = self.gate.call(Frame { verb: C::VERB, request: signed.clone(), load })?;
+        let answer = serde_json::from_slice(&answer).map_err(|_| AgentError::Untrusted("it is not of this version"))?;
+        Ok((answer, signed, seen, directory))
+    }
+
+    /// Charters, verified from the pinned root alone.
+    fn directory(&self, charters: &[Blob]) -> Result<Directory, AgentError> {
+        let signed: Option<Vec<Signed>> = charters.iter().map(from_blob).collect();
+        let directory = signed.and_then(|charters| Directory::new(self.identity.root, &charters).ok());
+        let directory = directory.filter(|directory| directory.vault() == self.identity.vault);
+        directory.ok_or(AgentError::Untrusted("the charter is not signed by this vault's owner root"))
+    }
+
+    fn charter(&self) -> Result<Charter, AgentError> {
+        Ok(self.directory(&self.gate.hello()?.charters)?.charter().clone())
+    }
+
+    /// Finds a credential by name.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn locate(
+        &self,
+        operator: Text,
+        system: Text,
+        credential: Option<Text>,
+        all: bool,
+    ) -> Result<Vec<Located>, AgentError> {
+        self.ask::<api::LocateCall>(None, None, LocateAsk { operator, system, credential, all })
+    }
+
+    /// The main job: gets a secret, verifies everything that proves it, then opens it.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn fetch(&self, found: &Located, purpose: Option<Text>) -> Result<Fetched, AgentError> {
+        let ask = FetchAsk { items: vec![item(found)?], purpose, onward: None };
+        let mut opened = self.fetch_keys(found.unit, ask)?;
+        let (ctx, dek, released) = opened.pop().ok_or(AgentError::Untrusted("nothing was released"))?;
+        let fields = open_ct(&dek, &ctx, &released.ct.0)
+            .map_err(|_| AgentError::Untrusted("the ciphertext does not open with its data key"))?;
+        Ok(Fetched { credential: released.credential, version: released.version, fields })
+    }
+
+    /// A current code of a client's account.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn code(&self, found: &Located, purpose: Option<Text>) -> Result<(String, u64), AgentError> {
+        let asked = item(found)?;
+        let ask = FetchAsk { items: vec![asked.clone()], purpose, onward: None };
+        let (answer, request, seen, directory) = self.exchange::<api::CodeCall>(Some(found.unit), None, ask, &())?;
+        let outcome = self.verify_proof(&answer.proof, found.unit, &request, seen, &directory)?;
+        match outcome {
+            Outcome::Mandate(Event::CodeReleased { credential, grant, .. })
+                if (credential, grant) == (asked.credential, asked.grant) =>
+            {
+                Ok((answer.code, answer.seconds))
+            }
+            _ => Err(AgentError::Untrusted("the record is of something else")),
+        }
+    }
+
+    /// Data keys of released secrets, each verified against its author's statement.
+    fn fetch_keys(&self, unit: UnitId, ask: FetchAsk) -> Result<Vec<(Ctx, Dek, Released)>, AgentError> {
+        let asked = ask.items.clone();
+        let (answer, request, seen, directory) = self.exchange::<api::FetchCall>(Some(unit), None, ask, &())?;
+        let outcome = self.verify_proof(&answer.proof, unit, &request, seen, &directory)?;
+        let Outcome::Mandate(Event::Released { items, .. }) = outcome else {
+            return Err(AgentError::Untrusted("the record is of something else"));
+        };
+        if items.len() != asked.len() || answer.released.len() != asked.len() {
+            return Err(AgentError::Untrusted("the record names other credentials than were asked for"));
+        }
+        let mut opened = Vec::with_capacity(asked.len());
+        for ((asked, recorded), released) in asked.iter().zip(items).zip(answer.released) {
+            let same = (recorded.credential, recorded.version, recorded.grant)
+                == (asked.credential, asked.version, asked.grant);
+            if !same || (released.credential, released.version) != (asked.credential, asked.version) {
+                return Err(AgentError::Untrusted("the record names other credentials than were asked for"));
+            }
+            let (ctx, dek) = self.open_released(unit, asked, &released, &directory)?;
+            opened.push((ctx, dek, released));
+        }
+        Ok(opened)
+    }
+
+    /// Context, statement, inner wrap, commitment: in this order, before anything is used.
+    fn open_released(
+        &self,
+        unit: UnitId,
+        asked: &FetchItem,
+        released: &Released,
+        directory: &Directory,
+    ) -> Result<(Ctx, Dek), AgentError> {
+        let ctx = Ctx {
+            vault: self.identity.vault,
+            mandate: unit,
+            credential: asked.credential,
+            version: asked.version,
+            to: Some((asked.grant, self.identity.member)),
+            recipient: recipient_digest(&self.identity.enc.recipient()),
+        };
+        let said = verify_statement(&released.statement, &released.admissions, directory, &self.identity)?;
+        let fits = said.ctx == ctx && said.ct == hash(&released.ct.0) && said.inner == hash(&released.inner.0);
+        if !fits {
+            return Err(AgentError::Untrusted("the author's statement is about something else"));
+        }
+        let dek = open_inner(&self.identity.enc, &ctx, &released.inner.0)
+            .map_err(|_| AgentError::Untrusted("the wrap does not open with your key at this place"))?;
+        if commitment(&dek) != said.commit {
+            return Err(AgentError::Untrusted("the author wrapped different data keys to different people"));
+        }
+        Ok((ctx, dek))
+    }
+
+    /// The record holds this request, stands at its place under a signed head, and that head extends what was seen.
+    fn verify_proof(
+        &self,
+        proof: &Proof,
+        unit: UnitId,
+        request: &Signed,
+        seen: Option<Seen>,
+        directory: &Directory,
+    ) -> Result<Outcome, AgentError> {
+        let charter = directory.charter();
+        let record = Record::open(&proof.record, &charter.record_key)
+            .map_err(|_| AgentError::Untrusted("the record is not signed by the broker"))?;
+        let about_this = (record.vault, record.unit, record.seq) == (self.identity.vault, unit, proof.seq)
+            && record.by == Some(self.identity.member)
+            && record.request.as_ref() == Some(request);
+        if !about_this || proof.unit != unit {
+            return Err(AgentError::Untrusted("the record is of another request"));
+        }
+        let head = Checkpoint::open(&proof.checkpoint, self.identity.vault, unit, &charter.checkpoint_key)
+            .map_err(|_| AgentError::Untrusted("the head is not signed by the broker for this ledger"))?;
+        let leaf = leaf_of(&proof.salt, proof.record.unverified_bytes());
+        if !verify_inclusion(leaf, proof.seq, head.size, &proof.inclusion, &head.root) {
+            return Err(AgentError::Untrusted("the record is not in the ledger"));
+        }
+        if let Some(seen) = seen {
+            let old = Checkpoint { size: seen.size, root: seen.root };
+            if !head.extends(&old, &proof.consistency) {
+                return Err(AgentError::Untrusted("the ledger does not extend the one seen before"));
+            }
+        }
+        let newest = Seen { size: head.size, root: head.root };
+        self.pins.write(unit, newest).map_err(|e| AgentError::Failed(format!("pins: {e}")))?;
+        Ok(record.outcome)
+    }
+
+    /// Admits a newcomer: signs their keys and roles, and hands the reuse key on to those whose roles need it.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn admit(&self, identity: Identity, roles: BTreeSet<Role>) -> Result<Newcomer, AgentError> {
+        let reuse_key = self.reuse_key_for(&identity.bundle(), &roles)?;
+        let admission = self.sign_admission(identity.signed_bundle(), roles);
+        Ok(Newcomer { identity, admission, reuse_key })
+    }
+
+    /// Signs new roles over a member's known keys.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn admit_again(&self, admission: &Blob, roles: BTreeSet<Role>) -> Result<(Signed, Option<Blob>), AgentError> {
+        let broken = || AgentError::Untrusted("the member's admission cannot be read");
+        let signed = from_blob(admission).ok_or_else(broken)?;
+        let old: Admission = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| broken())?;
+        let bundle: Bundle = serde_json::from_slice(old.bundle.unverified_bytes()).map_err(|_| broken())?;
+        let reuse_key = self.reuse_key_for(&bundle, &roles)?;
+        Ok((self.sign_admission(old.bundle, roles), reuse_key))
+    }
+
+    fn sign_admission(&self, bundle: Signed, roles: BTreeSet<Role>) -> Signed {
+        let admission = Admission { bundle, roles, by: Some(self.identity.member) };
+        self.identity.sign.sign(Topic::Admission, to_json(&admission))
+    }
+
+    fn reuse_key_for(&self, bundle: &Bundle, roles: &BTreeSet<Role>) -> Result<Option<Blob>, AgentError> {
+        if !roles.contains(&Role::Lead) && !roles.contains(&Role::Owner) {
+            return Ok(None);
+        }
+        let key = self.reuse_key()?;
+        let wrapped = wrap_note(&bundle.enc, key.expose()).map_err(|e| AgentError::Failed(e.to_string()))?;
+        Ok(Some(Blob(wrapped)))
+    }
+
+    fn reuse_key(&self) -> Result<Key, AgentError> {
+        let missing = || AgentError::Failed("your roles do not include the vault's reuse key; an owner sets your roles anew".into());
+        let wrapped = self.reuse_key.as_ref().ok_or_else(missing)?;
+        let plain = open_note(&self.identity.enc, &wrapped.0).map_err(|_| missing())?;
+        Key::from_slice(plain.expose()).ok_or_else(missing)
+    }
+
+    /// The keyed fingerprint of a secret, to find reuse by.
+    ///
+    /// # Errors
+    /// [`AgentError`] for who does not hold the reuse key.
+    pub fn reuse_tag(&self, secret: &Secret) -> Result<ReuseTag, AgentError> {
+        Ok(derive_reuse_tag(&self.reuse_key()?, secret))
+    }
+
+    /// A mandate as far as one may see it.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn mandate(&self, operator: Text) -> Result<MandateView, AgentError> {
+        self.ask::<api::MandateShowCall>(None, None, NameAsk { operator })
+    }
+
+    /// Seals new credentials of one mandate, wraps them to everyone under their rows, and stores them: all or none.
+    /// `secrets` stands beside `facts`; delegated access has none.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn add_credentials(&self, unit: UnitId, new: Vec<NewSecret>) -> Result<(), AgentError> {
+        let charter = self.charter()?;
+        let mut known: Vec<(RowId, Vec<(GrantId, Bundle)>)> = Vec::new();
+        let mut prepared = Prepared::default();
+        let mut facts: Vec<CredentialFacts> = Vec::with_capacity(new.len());
+        for secret in new {
+            let row = secret.facts.row;
+            if !known.iter().any(|(known, _)| *known == row) {
+                known.push((row, self.recipients(unit, row)?));
+            }
+            let readers = known.iter().find(|(known, _)| *known == row).map_or(&[][..], |(_, readers)| readers);
+            facts.push(wrap_version(&self.identity, unit, &charter, readers, secret, &mut prepared, &*self.entropy)?);
+        }
+        let seeds = prepared.seeds_digest();
+        let ask = api::CredentialAddAsk { credentials: facts, seeds };
+        self.send::<api::CredentialAddCall>(Some(unit), None, ask, &prepared.load)
+    }
+
+    /// Replaces a credential's secret or its second factor.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn rotate(
+        &self,
+        found: &Located,
+        new: Option<(Fields, NewVersion)>,
+        second_factor: Option<(SecondFactor, Option<Secret>)>,
+    ) -> Result<(), AgentError> {
+        let mut prepared = Prepared::default();
+        let mut version = None;
+        if let Some((fields, facts)) = new {
+            let readers = self.recipients(found.unit, found.row)?;
+            let charter = self.charter()?;
+            let facts = super::wrapping::wrap_fields(
+                &self.identity,
+                &Ctx {
+                    vault: self.identity.vault,
+                    mandate: found.unit,
+                    credential: found.credential,
+                    version: facts.number,
+                    to: None,
+                    recipient: recipient_digest(&charter.recovery),
+                },
+                &charter.recovery,
+                &readers,
+                &fields,
+                facts,
+                &mut prepared,
+                &*self.entropy,
+            )?;
+            version = Some(facts);
+        }
+        let mut state = None;
+        if let Some((second_factor, seed)) = second_factor {
+            if let Some(seed) = seed {
+                let seed = Blob(seed.expose().to_vec());
+                prepared.load.seeds.push(api::SeedLoad { credential: found.credential, seed });
+            }
+            state = Some(second_factor);
+        }
+        let seeds = prepared.seeds_digest();
+        let ask =
+            api::CredentialRotateAsk { credential: found.credential, version, second_factor: state, seeds };
+        self.send::<api::CredentialRotateCall>(Some(found.unit), None, ask, &prepared.load)
+    }
+
+    /// Grants a row onward: reads its data keys (recorded, naming every credential) and wraps them to the member.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn grant(&self, unit: UnitId, facts: GrantFacts, found: &[Located]) -> Result<GrantId, AgentError> {
+        let with_secret: Vec<&Located> = found.iter().filter(|found| found.version > 0).collect();
+        let items = with_secret.iter().map(|found| item(found)).collect::<Result<Vec<_>, _>>()?;
+        let mut load = WrapsLoad::default();
+        if !items.is_empty() {
+            let ask = FetchAsk { items, purpose: None, onward: Some(facts.member) };
+            let bundle = self.member_keys(facts.member)?;
+            for (ctx, dek, released) in self.fetch_keys(unit, ask)? {
+                load.wraps.push(wrap_onward(&self.identity, &ctx, &dek, &released, facts.id, &bundle)?);
+            }
+        }
+        self.send::<api::GrantCall>(Some(unit), None, api::GrantAsk { grant: facts }, &load)
+    }
+
+    /// A member's keys, through the admissions an owner signed.
+    fn member_keys(&self, member: MemberId) -> Result<Bundle, AgentError> {
+        let hello = self.gate.hello()?;
+        let mut directory = self.directory(&hello.charters)?;
+        let lines = self.ask::<api::MemberListCall>(None, None, Nothing {})?;
+        // Owners first: they vouch for the others.
+        let mut waiting: Vec<Signed> = lines.iter().filter_map(|line| from_blob(&line.admission)).collect();
+        let mut before = usize::MAX;
+        while waiting.len() < before {
+            before = waiting.len();
+            waiting.retain(|admission| directory.admit(admission).is_err());
+        }
+        directory.member(member).cloned().ok_or(AgentError::Untrusted("no owner vouches for this member's keys"))
+    }
+
+    /// Everyone a row's credentials are wrapped to, with keys verified through the roster.
+    fn recipients(&self, unit: UnitId, row: RowId) -> Result<Vec<(GrantId, Bundle)>, AgentError> {
+        let hello = self.gate.hello()?;
+        let lines = self.ask::<api::RecipientsCall>(Some(unit), None, RecipientsAsk { row })?;
+        let verified = |line: RecipientLine| {
+            let mut directory = self.directory(&hello.charters)?;
+            for admission in line.admissions.iter().filter_map(from_blob) {
+                let refused = |_| AgentError::Untrusted("a reader's keys are not signed by an owner");
+                directory.admit(&admission).map_err(refused)?;
+            }
+            let bundle = directory.member(line.member).cloned();
+            Ok((line.grant, bundle.ok_or(AgentError::Untrusted("a reader's keys are not signed by an owner"))?))
+        };
+        lines.into_iter().map(verified).collect()
+    }
+
+    /// The name of the member this program runs for.
+    pub fn name(&self) -> &Name {
+        &self.identity.name
+    }
+
+    /// The entry of a proof, for those who keep receipts.
+    pub fn entry(proof: &Proof) -> Entry {
+        Entry { salt: proof.salt, signed: proof.record.clone() }
+    }
+}
+
+fn item(found: &Located) -> Result<FetchItem, AgentError> {
+    let grant = found.grant.ok_or(AgentError::Refused(Refusal::NotFound))?;
+    Ok(FetchItem { credential: found.credential, version: found.version, grant })
+}
+
+/// A statement under the key of an admitted author, or of the owner root after a recovery.
+fn verify_statement(
+    signed: &Signed,
+    admissions: &[Blob],
+    directory: &Directory,
+    me: &Identity,
+) -> Result<Statement, AgentError> {
+    let refused = || AgentError::Untrusted("the author's statement is not signed by an admitted member");
+    let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| refused())?;
+    if signed.open(Topic::Statement, directory.root()).is_ok() {
+        return Ok(said);
+    }
+    let key = if said.author == me.member {
+        me.sign.public()
+    } else {
+        let mut directory = directory.clone();
+        for admission in admissions.iter().filter_map(from_blob) {
+            directory.admit(&admission).map_err(|_| refused())?;
+        }
+        directory.member(said.author).ok_or_else(refused)?.sign
+    };
+    signed.open(Topic::Statement, &key).map_err(|_| refused())?;
+    Ok(said)
+}
