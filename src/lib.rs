@@ -10,6 +10,7 @@ pub mod anchor;
 pub mod api;
 pub mod broker;
 pub mod crypto;
+pub mod host;
 pub mod ledger;
 pub mod model;
 pub mod policy;

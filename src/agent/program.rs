@@ -53,6 +53,7 @@ pub struct Program {
     identity: Identity,
     session: Option<SessionId>,
     reuse_key: Option<Blob>,
+    fresh: Option<Nonce>,
     pins: Pins,
     entropy: Arc<dyn Entropy>,
 }
@@ -61,7 +62,7 @@ impl Program {
     /// For a member's identity, against a broker.
     pub fn new(gate: Arc<dyn Gate>, identity: Identity, state: &Path, entropy: Arc<dyn Entropy>) -> Self {
         let pins = Pins::new(state, identity.member);
-        Self { gate, identity, session: None, reuse_key: None, pins, entropy }
+        Self { gate, identity, session: None, reuse_key: None, fresh: None, pins, entropy }
     }
 
     /// Goes on under a session that was begun before.
@@ -88,7 +89,13 @@ impl Program {
     pub fn unlock(&mut self, code: String, for_ms: i64) -> Result<UnlockAnswer, AgentError> {
         let answer = self.send::<api::UnlockCall>(None, None, UnlockAsk { for_ms }, &CodeLoad { code })?;
         (self.session, self.reuse_key) = (Some(answer.session), answer.reuse_key.clone());
+        self.fresh = Some(answer.step_up);
         Ok(answer)
+    }
+
+    /// What the code just given still stands for: one sensitive operation.
+    pub fn take_fresh(&mut self) -> Option<Nonce> {
+        self.fresh.take()
     }
 
     /// Shows a fresh code for one sensitive operation.

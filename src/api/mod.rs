@@ -4,9 +4,11 @@
 //! the member's signature, and beside them a load that is not recorded (secrets in sealed form, codes). What the load
 //! holds is bound by statements or digests inside the signed bytes.
 
+mod host;
 mod verbs;
 mod views;
 
+pub use host::{EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport};
 pub use verbs::*;
 pub use views::*;
 

@@ -38,6 +38,7 @@ calls! {
     MemberRoleCall = MemberRole { MemberRoleAsk } load () => ();
     MemberSuspendCall = MemberSuspend { MemberAsk } load () => ();
     MemberResumeCall = MemberResume { MemberAsk } load () => ();
+    MemberFactorCall = MemberFactor { MemberAsk } load EnrolLoad => ();
     MemberRemoveCall = MemberRemove { MemberAsk } load () => RevokedAnswer;
     MandateOpenCall = MandateOpen { MandateOpenAsk } load () => UnitId;
     MandateListCall = MandateList { Nothing } load () => Vec<MandateLine>;
@@ -96,6 +97,8 @@ asks! {
         idle_ms: i64,
         /// The vault's reuse key, wrapped to the member, if they hold it.
         reuse_key: Option<Blob>,
+        /// The code was fresh: it also stands for one sensitive request now.
+        step_up: Nonce,
     }
     /// A new member: keys made at their own keyboard, admitted by the asking owner.
     MemberAddAsk {

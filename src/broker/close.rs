@@ -122,8 +122,14 @@ pub fn close(vault: &mut Vault<'_>, caller: &Caller, request: Request<CloseAsk>,
     let applied = mandate.apply(&event, Some(caller.id()), now);
     applied.map_err(|error| Refusal::input("mandate", error.to_string()))?;
     let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
+    // The recovery wrap keeps the evidence key alone: the kit opens no more than the broker does.
+    let evidence = evidence_key(vault.segment(unit)?)?;
+    let keys = wrap_unit_keys(vault, unit, &Key::absent(), &evidence)?;
     let before = vec![Change::Unfinished(vec![unit])];
-    vault.record(Some(caller), vec![draft], before, |txn| txn.drop_secrets(unit))?;
+    vault.record(Some(caller), vec![draft], before, |txn| {
+        txn.drop_secrets(unit)?;
+        txn.put_keys(unit, &keys)
+    })?;
     vault.anchor.note(vec![Change::Retain(unit, retain_until)])?;
     vault.destroy_dead(&[unit])?;
     Ok(retain_until)

@@ -3,32 +3,12 @@
 use super::Settings;
 use super::members::confirm_seed;
 use crate::anchor::{Anchor, Change, Core, Factor, Head, Segment};
-use crate::api::Refusal;
+use crate::api::{Founding, Refusal};
 use crate::crypto::{Context, Key, Signed, Topic, hash, seal, wrap_note};
 use crate::ledger::{Assurance, Charter, ClockMark, Directory, Entry, Outcome, Record, append, root, to_blob};
-use crate::model::{Blob, Digest, HighWater, Instant, Roster, RosterEvent, UnitId, VaultId, Zone};
+use crate::model::{Digest, HighWater, Instant, Roster, RosterEvent, UnitId, VaultId};
 use crate::store::{Store, StoreError, encode_entry};
 use zeroize::Zeroizing;
-
-/// What the owner's program brings to the founding.
-pub struct Founding {
-    /// The vault's id.
-    pub vault: VaultId,
-    /// The agency's zone.
-    pub zone: Zone,
-    /// The owner root signs the charter the broker drafts.
-    pub sign_charter: Box<dyn FnOnce(Vec<u8>) -> Signed>,
-    /// The recovery recipient.
-    pub recovery: String,
-    /// The first owner's admission, signed by the owner root.
-    pub admission: Signed,
-    /// The reuse key, wrapped to the first owner.
-    pub reuse_key: Blob,
-    /// The first owner's encoded TOTP seed.
-    pub seed: Zeroizing<Vec<u8>>,
-    /// A code that confirms it, and is used up by that.
-    pub code: String,
-}
 
 /// Founds a vault: nothing is left behind where it fails before the anchor is made.
 ///

@@ -120,6 +120,18 @@ pub fn resume(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberAsk
     apply(vault, caller, RosterEvent::Resumed { member }, Vec::new())
 }
 
+/// Enrols a member's second factor anew: a lost phone, or a new anchor. Their sessions end.
+///
+/// # Errors
+/// Input where the code does not confirm it.
+pub fn factor(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberAsk>, load: EnrolLoad) -> Result<(), Refusal> {
+    let member = named(vault, &request.ask.name)?;
+    let seed = Zeroizing::new(load.seed);
+    let step = confirm_seed(&seed, &load.code, vault.settings.clock.now().unix_seconds())?;
+    let before = vec![Change::Enrolled(member, seed, step), Change::AllOver(member)];
+    apply(vault, caller, RosterEvent::FactorEnrolled { member }, before)
+}
+
 /// Ends a member's access for good: sessions end, grants are revoked, their keys and the second factor destroyed.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ mod members;
 mod overview;
 mod recorder;
 mod release;
+mod restart;
 
 mod revoke;
 mod sweep;
@@ -28,7 +29,8 @@ mod unlock;
 mod vault;
 mod verify;
 
-pub use found::{Founding, found};
+pub use found::found;
+pub use restart::restart;
 
 
 use crate::anchor::{Anchor, AnchorError, Home, StateLock};
@@ -120,6 +122,7 @@ impl Broker {
             Verb::MemberRole => run::<api::MemberRoleCall>(vault, caller, frame, members::role),
             Verb::MemberSuspend => run::<api::MemberSuspendCall>(vault, caller, frame, members::suspend),
             Verb::MemberResume => run::<api::MemberResumeCall>(vault, caller, frame, members::resume),
+            Verb::MemberFactor => run::<api::MemberFactorCall>(vault, caller, frame, members::factor),
             Verb::MemberRemove => run::<api::MemberRemoveCall>(vault, caller, frame, members::remove),
             Verb::MandateOpen => run::<api::MandateOpenCall>(vault, caller, frame, mandates::open),
             Verb::MandateList => run::<api::MandateListCall>(vault, caller, frame, mandates::list),
@@ -174,14 +177,20 @@ impl Gate for Broker {
             match &done {
                 // What is not there for the caller is recorded in the agency's own ledger only.
                 Err(Refusal::NotFound) => drop(caller.record_refused(vault)?),
-                Ok(answer) if frame.verb == Verb::StepUp => {
-                    let token: Nonce = serde_json::from_slice(answer).map_err(|_| Refusal::NotFound)?;
-                    step_ups.insert(token, caller.id());
-                }
+                Ok(answer) => step_ups.extend(step_up_token(frame.verb, answer).map(|token| (token, caller.id()))),
                 _ => {}
             }
             done
         })
+    }
+}
+
+/// The token a fresh code earned, good for one sensitive request in this process.
+fn step_up_token(verb: Verb, answer: &[u8]) -> Option<Nonce> {
+    match verb {
+        Verb::StepUp => serde_json::from_slice(answer).ok(),
+        Verb::Unlock => serde_json::from_slice::<api::UnlockAnswer>(answer).ok().map(|answer| answer.step_up),
+        _ => None,
     }
 }
 

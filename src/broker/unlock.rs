@@ -34,7 +34,8 @@ pub fn unlock(
     vault.record_one(Some(caller), vault.roster.unit, event)?;
     vault.anchor.note(vec![began])?;
     let reuse_key = caller.member().reuse_key.clone();
-    Ok(UnlockAnswer { session, until, idle_ms: IDLE_MS, reuse_key })
+    let step_up = Nonce(vault.fresh_id());
+    Ok(UnlockAnswer { session, until, idle_ms: IDLE_MS, reuse_key, step_up })
 }
 
 /// Ends the caller's session; without one there is nothing to end.

@@ -363,6 +363,11 @@ fn open_state(segment: &Segment, vault: VaultId, sealed: &[u8]) -> Result<Vec<u8
     opened.map(|plain| plain.expose().to_vec()).ok_or_else(|| changed("a state document"))
 }
 
+/// Whether a sealed state is sealed by one of these keys.
+pub fn opens_state(segment: &Segment, vault: VaultId, sealed: &[u8]) -> bool {
+    open_state(segment, vault, sealed).is_ok()
+}
+
 /// The evidence key, while it is kept.
 pub fn evidence_key(segment: &Segment) -> Result<Key, Refusal> {
     segment.evidence_key.as_ref().map(Key::duplicate).ok_or_else(|| Deny::SecretDestroyed.into())

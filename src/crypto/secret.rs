@@ -61,6 +61,11 @@ impl Key {
         bytes.try_into().ok().map(Self)
     }
 
+    /// All zeros: stands for a key that was destroyed, where a format has room for one.
+    pub fn absent() -> Self {
+        Self([0; 32])
+    }
+
     /// The bytes. The one call to look for in a review.
     pub fn expose(&self) -> &[u8; 32] {
         &self.0

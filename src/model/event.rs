@@ -300,6 +300,11 @@ pub enum RosterEvent {
         /// Who.
         member: MemberId,
     },
+    /// A member's second factor was enrolled anew.
+    FactorEnrolled {
+        /// Whose.
+        member: MemberId,
+    },
     /// A member left for good.
     Removed {
         /// Who.

@@ -199,7 +199,8 @@ impl Roster {
             }
             RosterEvent::Founded { .. } => return Err(FoldError("a roster is founded once")),
             RosterEvent::Restarted { charter, .. } => self.charters.extend(charter.clone()),
-            RosterEvent::SessionBegan { .. }
+            RosterEvent::FactorEnrolled { .. }
+            | RosterEvent::SessionBegan { .. }
             | RosterEvent::SessionEnded
             | RosterEvent::MandateOpened { .. }
             | RosterEvent::KeysDestroyed { .. }

@@ -31,6 +31,7 @@ verbs! {
     MemberRole = "member_role", "Change a member's roles.";
     MemberSuspend = "member_suspend", "Lock a member out for now.";
     MemberResume = "member_resume", "Let a suspended member in again.";
+    MemberFactor = "member_factor", "Enrol a member's second factor anew.";
     MemberRemove = "member_remove", "End a member's access for good.";
     MandateOpen = "mandate_open", "Open a mandate with its access table.";
     MandateList = "mandate_list", "List the mandates one has to do with.";

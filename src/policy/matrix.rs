@@ -22,7 +22,8 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
     use Scope::{All, Granted, Never, Own, OwnRecords};
     let [owner, lead, specialist, auditor] = match verb {
         Verb::Unlock | Verb::Lock | Verb::StepUp => [All, All, All, All],
-        Verb::MemberAdd | Verb::MemberRole | Verb::MemberSuspend | Verb::MemberResume | Verb::MemberRemove => {
+        Verb::MemberAdd | Verb::MemberRole | Verb::MemberFactor
+        | Verb::MemberSuspend | Verb::MemberResume | Verb::MemberRemove => {
             [All, Never, Never, Never]
         }
         Verb::MemberList => [All, All, Never, All],
@@ -57,6 +58,7 @@ pub fn needs_step_up(verb: Verb) -> bool {
         Verb::MemberAdd
             | Verb::MemberRole
             | Verb::MemberRemove
+            | Verb::MemberFactor
             | Verb::MandateEnd
             | Verb::MandateClose
             | Verb::Extract

@@ -124,6 +124,18 @@ impl Store {
         Ok(store)
     }
 
+    /// Takes a backup file over as a database: puts it back into write-ahead logging and checks its form.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is not a vault's database.
+    pub fn adopt(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.execute_batch("PRAGMA journal_mode = WAL;")?;
+        drop(conn);
+        Self::open(path)
+    }
+
     fn check_settings(&self) -> Result<()> {
         let mode: String = self.conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
         let synchronous: i64 = self.conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
@@ -416,6 +428,15 @@ impl Write<'_> {
     pub fn put_state(&self, unit: UnitId, state: &[u8]) -> Result<()> {
         let sql = "UPDATE units SET state = $2 WHERE unit = $1";
         self.one("a unit", sql, params![unit.bytes().as_slice(), state])
+    }
+
+    /// A new label: after the anchor was made anew, with a new label key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_label(&self, unit: UnitId, label: &Digest) -> Result<()> {
+        let sql = "UPDATE units SET label = $2 WHERE unit = $1";
+        self.one("a unit", sql, params![unit.bytes().as_slice(), label.bytes().as_slice()])
     }
 
     /// New recovery wraps of a unit's keys.

@@ -1,0 +1,164 @@
+//! What the machine that runs the broker does for its owner, as the command line sees it: founding, restoring, health.
+
+use super::{Gate, Refusal};
+use crate::crypto::{AgeKey, Secret, SignKey, Signed};
+use crate::model::{Blob, Instant, MemberId, Name, Text, VaultId, Zone};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Where a vault lives.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The vault's directory: database and identities; all that a backup takes.
+    pub vault: PathBuf,
+    /// The state directory: the anchor; never in a backup.
+    pub state: PathBuf,
+}
+
+impl Places {
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.vault.join("vault.db")
+    }
+
+    /// The sealed identities.
+    pub fn identities(&self) -> PathBuf {
+        self.vault.join("identities")
+    }
+}
+
+/// Where epoch keys are kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EpochKeyPlace {
+    /// The operating system's keyring.
+    Keyring,
+    /// A file, chosen explicitly.
+    File(PathBuf),
+}
+
+/// What an owner's program brings to the founding.
+pub struct Founding {
+    /// The vault's id.
+    pub vault: VaultId,
+    /// The agency's zone.
+    pub zone: Zone,
+    /// The owner root signs the charter the broker drafts.
+    pub sign_charter: Box<dyn FnOnce(Vec<u8>) -> Signed>,
+    /// The recovery recipient.
+    pub recovery: String,
+    /// The first owner's admission, signed by the owner root.
+    pub admission: Signed,
+    /// The reuse key, wrapped to the first owner.
+    pub reuse_key: Blob,
+    /// The first owner's encoded TOTP seed.
+    pub seed: Zeroizing<Vec<u8>>,
+    /// A code that confirms it, and is used up by that.
+    pub code: String,
+}
+
+/// An opened recovery kit, and what the owner decides with it.
+pub struct Recovery<'a> {
+    /// The owner root.
+    pub root: SignKey,
+    /// The recovery key.
+    pub recovery: AgeKey,
+    /// The owner who is at the keyboard.
+    pub owner: Name,
+    /// Asks for a new second factor where the old one was lost with the anchor: gives the encoded seed and a code.
+    pub enrol: &'a mut dyn FnMut() -> Result<(Secret, String), Refusal>,
+    /// Shows the grants that would be made anew after the anchor was lost; gives back which of them to make.
+    pub confirm: &'a mut dyn FnMut(&[Reissue]) -> Result<Vec<bool>, Refusal>,
+}
+
+/// A grant that would be made anew.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reissue {
+    /// Whose.
+    pub member: Name,
+    /// The member's id.
+    pub id: MemberId,
+    /// Operator.
+    pub operator: Name,
+    /// System.
+    pub system: Name,
+    /// Until when.
+    pub until: Instant,
+}
+
+/// What a restart did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RestartReport {
+    /// Whether the anchor was made anew.
+    pub new_anchor: bool,
+    /// Ledgers that lost records: `operator or roster: known → found`.
+    pub gaps: Vec<String>,
+    /// Mandates that are gone with the lost records.
+    pub lost: u64,
+    /// Grants made anew.
+    pub reissued: u64,
+    /// Grants that stay dead.
+    pub dead: u64,
+}
+
+/// One finding of `doctor`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: String,
+    /// Whether it is as it should be.
+    pub fine: bool,
+    /// What was found.
+    pub found: Text,
+    /// What to do.
+    pub fix: Option<Text>,
+}
+
+/// The host, handed to the command line by `main`.
+pub trait Host {
+    /// The broker of a vault, in this process.
+    ///
+    /// # Errors
+    /// [`Refusal`] where there is no vault.
+    fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Refusal>;
+
+    /// The id of the vault there.
+    ///
+    /// # Errors
+    /// [`Refusal`] where there is no vault.
+    fn vault_id(&self, places: &Places) -> Result<VaultId, Refusal>;
+
+    /// Prepares the directories of a new vault and tries the epoch key's place, before anybody is asked anything.
+    ///
+    /// # Errors
+    /// Input where a vault is there already, or the key's place does not work.
+    fn prepare(&self, places: &Places, vault: VaultId, epoch_key: &EpochKeyPlace) -> Result<(), Refusal>;
+
+    /// Founds the prepared vault.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn found(&self, places: &Places, epoch_key: &EpochKeyPlace, founding: Founding) -> Result<(), Refusal>;
+
+    /// Puts a backup in place of the database; what was there is kept beside it.
+    ///
+    /// # Errors
+    /// Input where the file is not a backup of this vault.
+    fn restore(&self, places: &Places, backup: &std::path::Path) -> Result<(), Refusal>;
+
+    /// Goes on from the database as it is, by order of the owner root.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then everything is as it was.
+    fn restart(
+        &self,
+        places: &Places,
+        epoch_key: Option<&EpochKeyPlace>,
+        recovery: Recovery<'_>,
+    ) -> Result<RestartReport, Refusal>;
+
+    /// Looks at files, permissions, keys and backups without opening anything secret.
+    fn examine(&self, places: &Places) -> Vec<Finding>;
+}

@@ -1,0 +1,521 @@
+//! Going on after a restore: by order of the owner root, and never by anything less (DESIGN.md 7).
+//!
+//! Where the anchor opens, the database is older than it remembers: the gap is recorded in every ledger it touches,
+//! live grants go on, and what was revoked since has no key. Where the anchor is lost or an older copy, a new one is
+//! made from the kit, and only the grants the owner confirms are made anew.
+
+use super::Settings;
+use super::found::encode_charter;
+use super::mandates::{encode, grant_keys};
+use super::members::confirm_seed;
+use super::recorder::Draft;
+use super::vault::{Vault, changed, directory_of, open_entry};
+use crate::anchor::{Anchor, AnchorError, Change, Core, Destroy, Factor, Head, Segment, StateLock};
+use crate::api::{Recovery, Refusal, Reissue, RestartReport};
+use crate::crypto::{
+    AgeKey, Ctx, Key, SignKey, Signed, Statement, Topic, derive_outer_key, hash, open_inner, open_note, wrap_inner,
+};
+use crate::ledger::{Audit, Audited, Charter, Directory, Outcome, Restart, recipient_digest, to_blob};
+use crate::model::{
+    Blob, Event, Grant, GrantFacts, GrantId, HighWater, Instant, Mandate, MemberId, Phase, Role, Roster, RosterEvent,
+    UnitId, VaultId, Why,
+};
+use crate::policy::ClockReading;
+use crate::store::{Store, WrapRow};
+use zeroize::Zeroizing;
+
+const BATCH: u32 = 2048;
+
+/// A ledger as the database has it, verified as a whole.
+struct Found {
+    unit: UnitId,
+    head: Head,
+    state: Audited,
+    last: Instant,
+}
+
+/// Goes on from the database as it is.
+///
+/// # Errors
+/// Where a ledger does not verify, or the kit is another vault's: then everything is as it was.
+pub fn restart(settings: &Settings, recovery: Recovery<'_>) -> Result<RestartReport, Refusal> {
+    let _lock = StateLock::take(&settings.home.dir).map_err(|e| Refusal::Failed(format!("state lock: {e}")))?;
+    let mut store = Store::open(&settings.database)?;
+    match Anchor::open(&settings.home) {
+        Ok(anchor) => go_on(settings, anchor, &mut store, &recovery),
+        Err(AnchorError::Missing(_) | AnchorError::Epoch | AnchorError::Corrupt) => {
+            rebuild(settings, &mut store, recovery)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+// ---- the anchor is there, the database is older ----
+
+fn go_on(
+    settings: &Settings,
+    mut anchor: Anchor,
+    store: &mut Store,
+    recovery: &Recovery<'_>,
+) -> Result<RestartReport, Refusal> {
+    // Everything is read and verified before anything is written.
+    let (vault_id, roster_unit) = (anchor.vault(), anchor.core().roster);
+    let roster_keys = anchor.segment(roster_unit)?.ok_or_else(|| changed("the anchor"))?;
+    let evidence = roster_keys.evidence_key.as_ref().map(Key::duplicate).ok_or_else(|| changed("the anchor"))?;
+    let (roster, directory) = read_roster(store, vault_id, roster_unit, &evidence, &recovery.root)?;
+    let mut report = RestartReport::default();
+    let (mut found, mut gaps, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for unit in anchor.units() {
+        let segment = anchor.segment(unit)?.ok_or_else(|| changed("the anchor"))?;
+        let known = segment.head;
+        let Some(evidence) = segment.evidence_key.as_ref().map(Key::duplicate) else { continue };
+        if known.size == 0 {
+            continue;
+        }
+        match store.unit(unit)? {
+            None => lost.push(unit),
+            Some(row) => {
+                let ledger = audit(store, &directory, vault_id, unit, &evidence, row.size)?;
+                if (ledger.head.size, ledger.head.root) != (known.size, known.root) {
+                    gaps.push((unit, known, ledger.head.size));
+                }
+                found.push(ledger);
+            }
+        }
+    }
+
+    // The anchor takes the older heads, and stays locked until the gap is on record.
+    let mut changes: Vec<Change> = found.iter().map(|ledger| Change::Head(ledger.unit, ledger.head)).collect();
+    changes.extend([Change::Counted(store.counter()?), Change::RolledBack(true)]);
+    anchor.note(changes)?;
+    let clock = ClockReading::Trusted(settings.clock.now().max(anchor.core().high.at));
+    let mut vault = Vault { settings, anchor: &mut anchor, store, clock, roster };
+    record_gaps(&mut vault, recovery, &gaps, &found, None)?;
+    report.lost = u64::try_from(lost.len()).unwrap_or(0);
+    for (unit, known, size) in &gaps {
+        report.gaps.push(format!("{}: {} → {size}", ledger_name(&found, *unit), known.size));
+    }
+
+    // Members who left since have no second factor any more: they stay gone.
+    remove_without_factor(&mut vault)?;
+    for ledger in found {
+        if let Audited::Mandate(mandate) = ledger.state {
+            report.dead += bury(&mut vault, *mandate)?;
+        }
+    }
+    let units: Vec<UnitId> = vault.anchor.units();
+    vault.destroy_dead(&units)?;
+    if !lost.is_empty() {
+        let mut destroy = Destroy { evidence: lost.clone(), state_keys: lost.clone(), ..Destroy::default() };
+        for unit in &lost {
+            let grants = vault.segment(*unit)?.grants.iter().map(|(id, ..)| (*unit, *id)).collect::<Vec<_>>();
+            destroy.grants.extend(grants);
+        }
+        vault.anchor.rotate(&destroy)?;
+    }
+    vault.anchor.note(vec![Change::RolledBack(false)])?;
+    Ok(report)
+}
+
+/// Ends in a restored mandate what was ended since: grants whose key is gone, and the mandate itself where its keys
+/// were replaced. Returns how many grants stay dead.
+fn bury(vault: &mut Vault<'_>, mut mandate: Mandate) -> Result<u64, Refusal> {
+    let (unit, now, id) = (mandate.unit, vault.now(), vault.id());
+    let stored = vault.store.unit(unit)?.ok_or_else(|| changed("a mandate"))?.state;
+    let segment = vault.segment(unit)?;
+    let dead: Vec<GrantId> =
+        mandate.live_grants().map(|g| g.facts.id).filter(|id| segment.grant(*id).is_none()).collect();
+    let (closed, retain_until) = (segment.state_key.is_none(), segment.retain_until);
+    let over = mandate.phase == Phase::Active && (closed || !super::vault::opens_state(segment, id, &stored));
+    let mut events = Vec::new();
+    if over {
+        events.push(Event::Ended { why: Why::KeyLost });
+    } else if !dead.is_empty() {
+        events.push(Event::Revoked { grants: dead.clone(), why: Why::KeyLost });
+    }
+    if closed && !matches!(mandate.phase, Phase::Closed { .. }) {
+        events.push(Event::Closed { retain_until });
+    }
+    let drafts = apply_all(&mut mandate, events, now)?;
+    // The state is sealed anew in any case: the restored one may be sealed by a key that is gone.
+    let state = encode(&mandate)?;
+    let entropy = &*vault.settings.home.entropy;
+    let sealed = match closed {
+        true => Vec::new(),
+        false => super::vault::seal_state(vault.segment(unit)?, id, &state, entropy)?,
+    };
+    vault.record(None, drafts, Vec::new(), |txn| {
+        if over || closed {
+            txn.drop_access(unit)?;
+        }
+        if closed {
+            txn.drop_secrets(unit)?;
+        }
+        dead.iter().try_for_each(|grant| txn.drop_wraps(unit, *grant))?;
+        txn.put_state(unit, &sealed)
+    })?;
+    Ok(u64::try_from(dead.len()).unwrap_or(0))
+}
+
+fn apply_all(mandate: &mut Mandate, events: Vec<Event>, now: Instant) -> Result<Vec<Draft>, Refusal> {
+    let mut drafts = Vec::with_capacity(events.len());
+    for event in events {
+        mandate.apply(&event, None, now).map_err(|error| Refusal::Integrity(error.to_string()))?;
+        let state = Some(encode(mandate)?);
+        drafts.push(Draft { unit: mandate.unit, outcome: Outcome::Mandate(event), state });
+    }
+    Ok(drafts)
+}
+
+fn remove_without_factor(vault: &mut Vault<'_>) -> Result<(), Refusal> {
+    let has_factor = |id: MemberId| vault.anchor.core().factor(id).is_some();
+    let gone: Vec<MemberId> =
+        vault.roster.members.iter().filter(|m| m.is_active() && !has_factor(m.id())).map(|m| m.id()).collect();
+    for member in gone {
+        let mut roster = vault.roster.clone();
+        let event = RosterEvent::Removed { member };
+        // The last owner cannot be the one who left: an owner is always left by the fold.
+        if roster.apply(&event, vault.now()).is_ok() {
+            let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
+            let draft = Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) };
+            vault.record(None, vec![draft], Vec::new(), |_| Ok(()))?;
+            vault.roster = roster;
+        }
+    }
+    Ok(())
+}
+
+// ---- the anchor is lost ----
+
+fn rebuild(settings: &Settings, store: &mut Store, recovery: Recovery<'_>) -> Result<RestartReport, Refusal> {
+    let (vault_id, entropy) = (store.vault()?, &*settings.home.entropy);
+    let keys = unit_keys(store, &recovery.recovery)?;
+    let (roster, directory) = find_roster(store, vault_id, &keys, &recovery.root)?;
+    let now = settings.clock.now();
+
+    // Every ledger is verified before anything is written.
+    let mut found = Vec::new();
+    for (unit, keys) in &keys {
+        let size = store.unit(*unit)?.map_or(0, |row| row.size);
+        found.push(audit(store, &directory, vault_id, *unit, &keys.evidence, size)?);
+    }
+    let owner = roster.named(recovery.owner.as_str()).filter(|member| member.is(Role::Owner) && member.is_active());
+    let owner = owner.ok_or_else(|| Refusal::input("member", "is not an active owner of this vault"))?.id();
+    let (seed, code) = (recovery.enrol)()?;
+    let step = confirm_seed(seed.expose(), &code, now.unix_seconds())?;
+    let (offered, report_names) = offer(&roster, &found, now);
+    let chosen = (recovery.confirm)(&report_names)?;
+    let chosen = |id: GrantId| offered.iter().zip(&chosen).any(|((_, grant), yes)| *yes && *grant == id);
+
+    // A new anchor with new broker keys, named by a new charter.
+    let latest = found.iter().map(|ledger| ledger.last).max().unwrap_or(now);
+    let high = HighWater { at: now.max(latest), uptime: settings.clock.uptime() };
+    let mut core = Core::generate(roster.unit, high, entropy);
+    core.counter = store.counter()?;
+    core.rolled_back = true;
+    core.factors.push(Factor {
+        member: owner,
+        seed: Zeroizing::new(seed.expose().to_vec()),
+        last_step: step,
+        failures: 0,
+        blocked_until: Instant(0),
+    });
+    let charter = recovery.root.sign(
+        Topic::Charter,
+        encode_charter(&Charter {
+            number: directory.charter().number + 1,
+            record_key: SignKey::from_seed(&core.record_key).public(),
+            checkpoint_key: SignKey::from_seed(&core.checkpoint_key).public(),
+            ..directory.charter().clone()
+        }),
+    );
+    let segments = found.iter().zip(&keys).map(|(ledger, (_, keys))| keys.segment(ledger)).collect();
+    let mut anchor = Anchor::create(&settings.home, vault_id, core, segments)?;
+    let mut vault = Vault { settings, anchor: &mut anchor, store, clock: ClockReading::Trusted(high.at), roster };
+    relabel(&mut vault, &found)?;
+    record_gaps(&mut vault, &recovery, &[], &found, Some(to_blob(&charter)))?;
+
+    // The grants the owner confirmed are made anew; all others stay dead.
+    let mut report = RestartReport { new_anchor: true, ..RestartReport::default() };
+    for ledger in found {
+        if let Audited::Mandate(mandate) = ledger.state
+            && mandate.phase == Phase::Active
+        {
+            let (made, dead) = reissue(&mut vault, *mandate, &recovery, owner, &chosen)?;
+            report.reissued += made;
+            report.dead += dead;
+        }
+    }
+    let units = vault.anchor.units();
+    vault.destroy_dead(&units)?;
+    vault.anchor.note(vec![Change::RolledBack(false)])?;
+    Ok(report)
+}
+
+/// A unit's keys from its recovery wrap; no state key where the mandate was closed.
+struct UnitKeys {
+    state: Option<Key>,
+    evidence: Key,
+}
+
+impl UnitKeys {
+    fn segment(&self, ledger: &Found) -> Segment {
+        let mut segment = Segment::new(ledger.unit);
+        segment.head = ledger.head;
+        segment.state_key = self.state.as_ref().map(Key::duplicate);
+        segment.evidence_key = Some(self.evidence.duplicate());
+        if let Audited::Mandate(mandate) = &ledger.state
+            && let Phase::Closed { retain_until, .. } = mandate.phase
+        {
+            segment.retain_until = retain_until;
+        }
+        segment
+    }
+}
+
+fn unit_keys(store: &Store, recovery: &AgeKey) -> Result<Vec<(UnitId, UnitKeys)>, Refusal> {
+    let mut all = Vec::new();
+    for (unit, _) in store.sizes()? {
+        let row = store.unit(unit)?.ok_or_else(|| changed("a unit"))?;
+        let wrong = || Refusal::input("kit", "does not open this vault's keys: it is another vault's kit");
+        let plain = open_note(recovery, &row.keys).map_err(|_| wrong())?;
+        let (named, keys) = plain.expose().split_at_checked(16).ok_or_else(|| changed("a unit's keys"))?;
+        let (state, evidence) = keys.split_at_checked(32).ok_or_else(|| changed("a unit's keys"))?;
+        let evidence = Key::from_slice(evidence).filter(|_| named == unit.bytes());
+        let evidence = evidence.ok_or_else(|| changed("a unit's keys"))?;
+        let state = Key::from_slice(state).filter(|key| *key != Key::absent());
+        all.push((unit, UnitKeys { state, evidence }));
+    }
+    Ok(all)
+}
+
+/// The one unit whose ledger is a roster that this root founded.
+fn find_roster(
+    store: &Store,
+    vault: VaultId,
+    keys: &[(UnitId, UnitKeys)],
+    root: &SignKey,
+) -> Result<(Roster, Directory), Refusal> {
+    let mut tried = keys.iter().map(|(unit, keys)| read_roster(store, vault, *unit, &keys.evidence, root));
+    let found = tried.find_map(Result::ok);
+    found.ok_or_else(|| Refusal::input("kit", "is not of this vault: no roster here was founded by its owner root"))
+}
+
+/// The roster as its own ledger says it is: the charters in it must be this root's.
+fn read_roster(
+    store: &Store,
+    vault: VaultId,
+    unit: UnitId,
+    evidence: &Key,
+    root: &SignKey,
+) -> Result<(Roster, Directory), Refusal> {
+    let size = store.unit(unit)?.map_or(0, |row| row.size);
+    // Folded once to learn the charters and admissions, then verified under them.
+    let mut roster: Option<Roster> = None;
+    each_entry(store, vault, unit, evidence, size, |entry| {
+        let record = entry.proven_record().map_err(|_| changed("the roster"))?;
+        let Outcome::Roster(event) = &record.outcome else { return Ok(()) };
+        let broken = |_| changed("the roster");
+        match &mut roster {
+            None => roster = Some(Roster::found(unit, event, record.at).map_err(broken)?),
+            Some(roster) => roster.apply(event, record.at).map_err(broken)?,
+        }
+        Ok(())
+    })?;
+    let roster = roster.ok_or_else(|| changed("the roster"))?;
+    let directory = directory_of(&roster)?;
+    if *directory.root() != root.public() || directory.charter().roster != unit {
+        return Err(Refusal::input("kit", "is not of this vault: its owner root founded another"));
+    }
+    audit(store, &directory, vault, unit, evidence, size)?;
+    Ok((roster, directory))
+}
+
+/// Verifies one ledger in the database from its first record to its last.
+fn audit(
+    store: &Store,
+    directory: &Directory,
+    vault: VaultId,
+    unit: UnitId,
+    evidence: &Key,
+    size: u64,
+) -> Result<Found, Refusal> {
+    let mut audit = Audit::new(directory, unit);
+    let mut last = Instant(0);
+    each_entry(store, vault, unit, evidence, size, |entry| {
+        let records = audit.take(std::slice::from_ref(&entry)).map_err(|flaw| changed(&flaw.to_string()))?;
+        last = records.last().map_or(last, |record| record.at.max(last));
+        Ok(())
+    })?;
+    if audit.size() != size {
+        return Err(changed("a ledger"));
+    }
+    let head = Head { size, root: audit.root(), state: audit.state().digest() };
+    Ok(Found { unit, head, state: audit.state().clone(), last })
+}
+
+fn each_entry(
+    store: &Store,
+    vault: VaultId,
+    unit: UnitId,
+    evidence: &Key,
+    size: u64,
+    mut take: impl FnMut(crate::ledger::Entry) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut from = 0;
+    while from < size {
+        let rows = store.entries(unit, from, BATCH)?;
+        if rows.is_empty() {
+            return Err(changed("a ledger"));
+        }
+        for (seq, sealed) in rows {
+            if seq != from {
+                return Err(changed("a ledger"));
+            }
+            take(open_entry(evidence, vault, unit, seq, &sealed)?)?;
+            from += 1;
+        }
+    }
+    Ok(())
+}
+
+fn offer(roster: &Roster, found: &[Found], now: Instant) -> (Vec<(UnitId, GrantId)>, Vec<Reissue>) {
+    let (mut ids, mut lines) = (Vec::new(), Vec::new());
+    for ledger in found {
+        let Audited::Mandate(mandate) = &ledger.state else { continue };
+        if mandate.phase != Phase::Active || mandate.term.until <= now {
+            continue;
+        }
+        for grant in mandate.live_grants().filter(|grant| now < grant.facts.term.until) {
+            let member = roster.member(grant.facts.member).filter(|member| member.is_active());
+            let (Some(member), Some(row)) = (member, mandate.row(grant.facts.row)) else { continue };
+            ids.push((mandate.unit, grant.facts.id));
+            lines.push(Reissue {
+                member: member.name().clone(),
+                id: member.id(),
+                operator: mandate.operator.clone(),
+                system: row.system.clone(),
+                until: grant.facts.term.until,
+            });
+        }
+    }
+    (ids, lines)
+}
+
+fn relabel(vault: &mut Vault<'_>, found: &[Found]) -> Result<(), Refusal> {
+    let labels: Vec<_> = found
+        .iter()
+        .filter_map(|ledger| match &ledger.state {
+            Audited::Mandate(mandate) => Some((ledger.unit, vault.label(mandate.operator.folded()))),
+            _ => None,
+        })
+        .collect();
+    vault.store.write(|txn| -> Result<(), Refusal> {
+        Ok(labels.iter().try_for_each(|(unit, label)| txn.put_label(*unit, label))?)
+    })
+}
+
+fn record_gaps(
+    vault: &mut Vault<'_>,
+    recovery: &Recovery<'_>,
+    gaps: &[(UnitId, Head, u64)],
+    found: &[Found],
+    charter: Option<Blob>,
+) -> Result<(), Refusal> {
+    let named = gaps.iter().map(|(unit, known, size)| (*unit, known.size, *size)).collect();
+    let order = Restart { vault: vault.id(), at: vault.now(), gaps: named };
+    let order = serde_json::to_vec(&order).map_err(|e| Refusal::Failed(e.to_string()))?;
+    let event = RosterEvent::Restarted { order: to_blob(&recovery.root.sign(Topic::Restart, order)), charter };
+    let mut roster = vault.roster.clone();
+    roster.apply(&event, vault.now()).map_err(|error| Refusal::Integrity(error.to_string()))?;
+    let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
+    let mut drafts = vec![Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) }];
+    for (unit, known, size) in gaps.iter().filter(|(unit, ..)| *unit != roster.unit) {
+        let event = Event::Restarted { known: known.size, root: known.root, found: *size };
+        if found.iter().any(|ledger| ledger.unit == *unit) {
+            drafts.push(Draft { unit: *unit, outcome: Outcome::Mandate(event), state: None });
+        }
+    }
+    vault.record(None, drafts, Vec::new(), |_| Ok(()))?;
+    vault.roster = roster;
+    Ok(())
+}
+
+fn ledger_name(found: &[Found], unit: UnitId) -> String {
+    let state = found.iter().find(|ledger| ledger.unit == unit).map(|ledger| &ledger.state);
+    match state {
+        Some(Audited::Mandate(mandate)) => mandate.operator.to_string(),
+        _ => "roster".to_owned(),
+    }
+}
+
+/// Makes the chosen grants of one mandate anew: the kit opens each data key and wraps it to the member again.
+fn reissue(
+    vault: &mut Vault<'_>,
+    mut mandate: Mandate,
+    recovery: &Recovery<'_>,
+    owner: MemberId,
+    chosen: &impl Fn(GrantId) -> bool,
+) -> Result<(u64, u64), Refusal> {
+    let (unit, now) = (mandate.unit, vault.now());
+    let live: Vec<Grant> = mandate.live_grants().cloned().collect();
+    let (renewed, dead): (Vec<Grant>, Vec<Grant>) = live.into_iter().partition(|grant| chosen(grant.facts.id));
+    let grants: Vec<GrantFacts> =
+        renewed.iter().map(|old| GrantFacts { id: GrantId(vault.fresh_id()), ..old.facts.clone() }).collect();
+    let ids = |grants: &[Grant]| grants.iter().map(|grant| grant.facts.id).collect::<Vec<_>>();
+    let (replaced, buried) = (ids(&renewed), ids(&dead));
+    let mut events = Vec::new();
+    if !grants.is_empty() {
+        events.push(Event::Reissued { grants: grants.clone(), replaced: replaced.clone() });
+    }
+    if !buried.is_empty() {
+        events.push(Event::Revoked { grants: buried.clone(), why: Why::KeyLost });
+    }
+    let drafts = apply_all(&mut mandate, events, now)?;
+    let keys = grant_keys(vault, unit, &grants);
+    vault.anchor.note(keys)?;
+    let mut wraps = Vec::new();
+    for facts in &grants {
+        for credential in mandate.credentials_of(facts.row) {
+            let Some(version) = &credential.current else { continue };
+            let row = rewrap(vault, recovery, unit, credential.id, version.number, facts, owner)?;
+            wraps.push((facts.id, credential.id, row));
+        }
+    }
+    if !drafts.is_empty() {
+        vault.record(None, drafts, Vec::new(), |txn| {
+            replaced.iter().chain(&buried).try_for_each(|grant| txn.drop_wraps(unit, *grant))?;
+            wraps.iter().try_for_each(|(grant, credential, row)| txn.put_wrap(unit, *grant, *credential, row))
+        })?;
+    }
+    let count = |n: usize| u64::try_from(n).unwrap_or(0);
+    Ok((count(grants.len()), count(buried.len())))
+}
+
+fn rewrap(
+    vault: &mut Vault<'_>,
+    recovery: &Recovery<'_>,
+    unit: UnitId,
+    credential: crate::model::CredentialId,
+    version: u32,
+    facts: &GrantFacts,
+    owner: MemberId,
+) -> Result<WrapRow, Refusal> {
+    let row = vault.store.secret(unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
+    let signed: Signed = postcard::from_bytes(&row.statement).map_err(|_| changed("a statement"))?;
+    let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
+    let recipient = recipient_digest(&recovery.recovery.recipient());
+    let ctx0 = Ctx { vault: vault.id(), mandate: unit, credential, version, to: None, recipient };
+    let dek = open_inner(&recovery.recovery, &ctx0, &row.rec).map_err(|_| changed("a recovery wrap"))?;
+    let member = vault.roster.member(facts.member).ok_or_else(|| changed("a member"))?;
+    let enc = member.bundle.enc.clone();
+    let ctx = Ctx { to: Some((facts.id, facts.member)), recipient: recipient_digest(&enc), ..ctx0 };
+    let inner = wrap_inner(&enc, &ctx, &dek).map_err(|_| changed("a member's key"))?;
+    let statement = Statement { ctx, inner: hash(&inner), author: owner, ..said };
+    let statement = serde_json::to_vec(&statement).map_err(|e| Refusal::Failed(e.to_string()))?;
+    let statement = recovery.root.sign(Topic::Statement, statement);
+    let key = vault.segment(unit)?.grant(facts.id).map(Key::duplicate).ok_or_else(|| changed("the anchor"))?;
+    let outer = derive_outer_key(&key, &ctx).put_on(&inner, vault.entropy());
+    let statement = postcard::to_stdvec(&statement).map_err(|e| Refusal::Failed(e.to_string()))?;
+    Ok(WrapRow { outer, statement })
+}
