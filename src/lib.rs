@@ -9,6 +9,7 @@ pub mod agent;
 pub mod anchor;
 pub mod api;
 pub mod broker;
+pub mod cli;
 pub mod crypto;
 pub mod host;
 pub mod ledger;

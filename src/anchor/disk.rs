@@ -20,7 +20,7 @@ pub trait Disk: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Removes a file; none there is no error.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Cuts the file to `offset`, appends bytes there and makes them durable.
+    /// Cuts the file to `offset`, appends bytes there and makes them durable; where the file begins, its name as well.
     fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 }
 
@@ -78,7 +78,12 @@ impl Disk for RealDisk {
         }
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(bytes)?;
-        file.sync_data()
+        file.sync_data()?;
+        // Where it began just now, its name is to last as well.
+        match path.parent() {
+            Some(dir) if offset == 0 => self.sync_dir(dir),
+            _ => Ok(()),
+        }
     }
 }
 

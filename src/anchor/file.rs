@@ -66,7 +66,8 @@ pub fn encode(header: &Header, key: &Key, core: &Core, segments: &[Segment], ent
     let mut body = Vec::new();
     let mut places = Vec::with_capacity(segments.len());
     for segment in segments {
-        let plain = zeroize::Zeroizing::new(postcard::to_stdvec(segment).unwrap_or_else(|_| unreachable!("plain data")));
+        let plain =
+            zeroize::Zeroizing::new(postcard::to_stdvec(segment).unwrap_or_else(|_| unreachable!("plain data")));
         let sealed = seal_exact(key, &segment_context(header, segment.unit), &plain, entropy);
         places.push(Place {
             unit: segment.unit,

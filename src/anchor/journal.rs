@@ -1,11 +1,12 @@
 //! What changed since the anchor file was written: appended and synced before anything is released by it.
 //!
 //! ```text
-//! frame = length (u32 LE) ‖ seal_exact(EK, Context("mandatum/anchor-log/1", vault, epoch, generation, frame number),
-//!                                      postcard([Change]))
+//! frame = length (u32 LE) ‖ !length (u32 LE)
+//!       ‖ seal_exact(EK, Context("mandatum/anchor-log/1", vault, epoch, generation, frame number), postcard([Change]))
 //! ```
-//! A frame that was cut off at the end of the file is one whose sync never returned: it is dropped. Any other frame
-//! that does not open means the file was changed.
+//! A frame that was cut off at the end of the file, or has its length and not its bytes, is one whose sync never
+//! returned: it is dropped. Any other frame that does not open means the file was changed; a changed length is told
+//! from a cut by its complement.
 
 use super::core::Change;
 use super::disk::Disk;
@@ -27,6 +28,21 @@ fn context(header: &Header, number: u64) -> Context {
     place.number(header.epoch).number(header.generation).number(number)
 }
 
+/// A frame's seal, and what follows the frame.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The first frame's seal and what follows the frame; none where it is cut off or was never written.
+fn split_frame(bytes: &[u8]) -> Result<Option<Split<'_>>, AnchorError> {
+    let Some((len, after)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((check, after)) = after.split_first_chunk::<4>() else { return Ok(None) };
+    let (len, check) = (u32::from_le_bytes(*len), u32::from_le_bytes(*check));
+    if len != !check {
+        let unwritten = (len, check) == (0, 0) || after.iter().all(|byte| *byte == 0);
+        return if unwritten { Ok(None) } else { Err(AnchorError::Corrupt) };
+    }
+    Ok(after.split_at_checked(usize::try_from(len).map_err(|_| AnchorError::Corrupt)?))
+}
+
 /// The open end of a journal.
 pub struct Journal {
     path: PathBuf,
@@ -40,9 +56,7 @@ impl Journal {
         let path = path(&home.dir, header.generation);
         let bytes = home.disk.read(&path, 0, usize::MAX)?.unwrap_or_default();
         let (mut changes, mut frames, mut rest) = (Vec::new(), 0, &bytes[..]);
-        while let Some((len, after)) = rest.split_first_chunk::<4>() {
-            let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| AnchorError::Corrupt)?;
-            let Some((sealed, after)) = after.split_at_checked(len) else { break };
+        while let Some((sealed, after)) = split_frame(rest)? {
             let Ok(plain) = open_exact(key, &context(header, frames), sealed) else {
                 if after.is_empty() {
                     break;
@@ -73,7 +87,8 @@ impl Journal {
         let plain = postcard::to_stdvec(changes).unwrap_or_else(|_| unreachable!("plain data"));
         let plain = zeroize::Zeroizing::new(plain);
         let sealed = seal_exact(key, &context(header, self.frames), &plain, entropy);
-        let frame = [&u32::try_from(sealed.len()).unwrap_or(u32::MAX).to_le_bytes()[..], &sealed].concat();
+        let len = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+        let frame = [&len.to_le_bytes()[..], &(!len).to_le_bytes(), &sealed].concat();
         disk.append(&self.path, self.len, &frame)?;
         self.len += u64::try_from(frame.len()).unwrap_or(0);
         self.frames += 1;

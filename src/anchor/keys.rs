@@ -27,13 +27,19 @@ impl Slot {
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The keyring does not answer.
-    #[error("the operating system's keyring does not work here ({0}); unlock it, or choose a key file with --epoch-key file:PATH when the vault is made")]
+    #[error(
+        "the operating system's keyring does not work here ({0}); unlock it, or choose a key file with \
+         --epoch-key file:PATH when the vault is made"
+    )]
     Keyring(String),
     /// The key file cannot be used.
     #[error("the epoch key file {0} cannot be used: {1}")]
     File(PathBuf, String),
     /// What was written did not come back.
-    #[error("the epoch key store did not keep what was written to it; nothing was destroyed")]
+    #[error(
+        "the epoch key store did not keep what was written to it; nothing is said to be destroyed. Repair the keyring or \
+         the key file, then repeat the command"
+    )]
     Unfaithful,
 }
 
@@ -186,8 +192,8 @@ impl EpochKeys for FileKeys {
 
     fn remove(&self, slot: Slot) -> Result<(), KeysError> {
         let path = self.slot(slot);
-        let removed =
-            blank(&path).and_then(|()| RealDisk.remove(&path)).and_then(|()| RealDisk.sync_dir(self.dir()));
+        self.check(&path)?;
+        let removed = blank(&path).and_then(|()| RealDisk.remove(&path)).and_then(|()| RealDisk.sync_dir(self.dir()));
         removed.map_err(|error| self.failed(&error))
     }
 }

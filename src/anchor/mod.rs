@@ -41,7 +41,7 @@ pub enum AnchorError {
     )]
     Epoch,
     /// It was changed.
-    #[error("the anchor was changed or cut off; restore it is not possible, use the recovery kit")]
+    #[error("the anchor was changed or cut off; only the recovery kit goes on from here ('mandatum restart --kit')")]
     Corrupt,
     /// The epoch keys cannot be read or written.
     #[error("{0}")]
@@ -64,6 +64,8 @@ pub struct Anchor {
     loaded: HashMap<UnitId, Segment>,
     pending: HashMap<UnitId, Vec<Change>>,
     journal: journal::Journal,
+    /// Writing the file anew began and did not end: what is in memory is to be read again.
+    stale: bool,
 }
 
 /// Where an anchor lives and what it works with.
@@ -91,13 +93,19 @@ impl Anchor {
         for slot in known {
             epoch = epoch.max(slot?.map_or(0, |(epoch, _)| epoch));
         }
-        let header = file::Header { vault, epoch: epoch + 1, generation: 1 };
+        // One after the lost anchor's, if that can be told: its journal is not this one's.
+        let lost = file::read_header(&*home.disk, &file::path(&home.dir)).ok().flatten();
+        let lost = lost.map(|header| header.generation).filter(|generation| *generation < u64::MAX / 2).unwrap_or(0);
+        let header = file::Header { vault, epoch: epoch + 1, generation: lost + 1 };
         let epoch_key = Key::generate(&*home.entropy);
+        home.disk.remove(&journal::path(&home.dir, header.generation))?;
+        home.disk.sync_dir(&home.dir)?;
         home.keys.write(Slot::Next, header.epoch, &epoch_key)?;
+        rotate::check_holds(&*home.keys, Slot::Next, header.epoch, &epoch_key)?;
         let bytes = file::encode(&header, &epoch_key, &core, &segments, &*home.entropy);
         file::replace(home, &bytes)?;
         rotate::promote(&*home.keys, header.epoch, &epoch_key)?;
-        home.disk.remove(&journal::path(&home.dir, header.generation))?;
+        home.disk.remove(&journal::path(&home.dir, lost))?;
         Self::open(home)
     }
 
@@ -108,7 +116,7 @@ impl Anchor {
     pub fn open(home: &Home) -> Result<Self, AnchorError> {
         let path = file::path(&home.dir);
         let header = file::read_header(&*home.disk, &path)?.ok_or_else(|| AnchorError::Missing(home.dir.clone()))?;
-        let epoch_key = rotate::settle(home, header.epoch)?;
+        let epoch_key = rotate::settle(home, &header)?;
         let (core, places) = file::read_core(&*home.disk, &path, &header, &epoch_key)?;
         let (journal, frames) = journal::Journal::open(home, &header, &epoch_key)?;
         let mut anchor = Self {
@@ -123,6 +131,7 @@ impl Anchor {
             loaded: HashMap::new(),
             pending: HashMap::new(),
             journal,
+            stale: false,
         };
         for change in frames {
             anchor.take(change);
@@ -130,14 +139,14 @@ impl Anchor {
         Ok(anchor)
     }
 
-    /// Whether the files are still what was read: another process may have changed them.
+    /// Whether the files are still what was read: another process may have changed them, or a rotation failed.
     ///
     /// # Errors
     /// [`AnchorError::Io`].
     pub fn is_current(&self) -> Result<bool, AnchorError> {
         let header = file::read_header(&*self.disk, &file::path(&self.dir))?;
         let len = self.disk.len(&journal::path(&self.dir, self.header.generation))?;
-        Ok(header.as_ref() == Some(&self.header) && len == self.journal.len())
+        Ok(!self.stale && header.as_ref() == Some(&self.header) && len == self.journal.len())
     }
 
     /// The vault it belongs to.
@@ -179,6 +188,7 @@ impl Anchor {
     /// # Errors
     /// [`AnchorError`] if its part of the file was changed.
     pub fn segment(&mut self, unit: UnitId) -> Result<Option<&Segment>, AnchorError> {
+        self.refresh()?;
         self.load(unit)?;
         Ok(self.loaded.get(&unit))
     }
@@ -186,14 +196,24 @@ impl Anchor {
     /// Appends changes to the journal, durably, and takes them in. Nothing here destroys: that is [`Anchor::rotate`].
     ///
     /// # Errors
-    /// [`AnchorError::Io`]; then nothing was taken in.
+    /// [`AnchorError::Io`]; then nothing was taken in, unless only writing a long journal's file anew failed: the next
+    /// call reads again what there is.
     pub fn note(&mut self, changes: Vec<Change>) -> Result<(), AnchorError> {
+        self.refresh()?;
         self.journal.append(&*self.disk, &self.header, &self.epoch_key, &changes, &*self.entropy)?;
         for change in changes {
             self.take(change);
         }
         if self.journal.is_long() {
             self.rewrite(&Destroy::default(), false)?;
+        }
+        Ok(())
+    }
+
+    /// Reads anew what a failed rotation took apart.
+    fn refresh(&mut self) -> Result<(), AnchorError> {
+        if self.stale {
+            *self = Self::open(&self.home())?;
         }
         Ok(())
     }

@@ -51,8 +51,9 @@ impl Anchor {
     /// is gone.
     ///
     /// # Errors
-    /// [`AnchorError`]. Then the caller acknowledges nothing; the next start finishes or repeats it.
+    /// [`AnchorError`]. Then the caller acknowledges nothing; the next start, or the next call, finishes or repeats it.
     pub fn rotate(&mut self, destroy: &Destroy) -> Result<u64, AnchorError> {
+        self.refresh()?;
         let gone = self.header.epoch;
         self.rewrite(destroy, true)?;
         Ok(gone)
@@ -60,6 +61,9 @@ impl Anchor {
 
     /// Writes the file anew: under a fresh epoch key, or under the same one only to begin a new journal.
     pub(super) fn rewrite(&mut self, destroy: &Destroy, fresh_epoch: bool) -> Result<(), AnchorError> {
+        self.refresh()?;
+        // From here to the end what is in memory is taken apart; after an error it is read anew.
+        self.stale = true;
         let home = self.home();
         let old_journal = journal::path(&self.dir, self.header.generation);
         let generation = self.header.generation + 1;
@@ -108,8 +112,8 @@ impl Anchor {
 
 /// Matches the file's epoch with the epoch keys; finishes what was interrupted after the rename, takes back what was
 /// interrupted before it. Returns the key that opens the file.
-pub fn settle(home: &Home, epoch: u64) -> Result<Key, AnchorError> {
-    let keys = &*home.keys;
+pub fn settle(home: &Home, header: &Header) -> Result<Key, AnchorError> {
+    let (keys, epoch) = (&*home.keys, header.epoch);
     let current = keys.read(Slot::Current)?;
     if let Some((_, key)) = current.filter(|(current, _)| *current == epoch) {
         // What `next` may hold here was never used, or is this same key; the next rotation writes over it.
@@ -117,6 +121,8 @@ pub fn settle(home: &Home, epoch: u64) -> Result<Key, AnchorError> {
     }
     let next = keys.read(Slot::Next)?.filter(|(next, _)| *next == epoch);
     let (_, key) = next.ok_or(AnchorError::Epoch)?;
+    // The header says which key; only a file that this key does open may end the current one.
+    file::read_core(&*home.disk, &file::path(&home.dir), header, &key)?;
     home.disk.sync_dir(&home.dir)?;
     promote(keys, epoch, &key)?;
     Ok(key)
@@ -133,7 +139,8 @@ pub(super) fn promote(keys: &dyn EpochKeys, epoch: u64, key: &Key) -> Result<(),
     Ok(())
 }
 
-fn check_holds(keys: &dyn EpochKeys, slot: Slot, epoch: u64, key: &Key) -> Result<(), KeysError> {
+/// Verifies that a slot gives back what was written to it.
+pub(super) fn check_holds(keys: &dyn EpochKeys, slot: Slot, epoch: u64, key: &Key) -> Result<(), KeysError> {
     match keys.read(slot)? {
         Some((held, found)) if held == epoch && found == *key => Ok(()),
         _ => Err(KeysError::Unfaithful),

@@ -243,10 +243,10 @@ asks! {
         /// All credentials of the row.
         all: bool,
     }
-    /// A fingerprint.
+    /// Fingerprints.
     ReuseAsk {
-        /// Of the secret.
-        tag: ReuseTag,
+        /// Of the secrets.
+        tags: Vec<ReuseTag>,
     }
     /// A row.
     RecipientsAsk {

@@ -4,7 +4,7 @@ use super::Seen;
 use crate::crypto::Signed;
 use crate::ledger::{Assurance, Record};
 use crate::model::{
-    Blob, CredentialId, Deny, Digest, GrantId, Instant, Kind, Mandate, MemberId, Name, Role, RowId, Strength,
+    Blob, CredentialId, Deny, Digest, GrantId, Instant, Kind, Mandate, MemberId, Name, ReuseTag, Role, RowId, Strength,
     Text, UnitId, Verb,
 };
 use serde::{Deserialize, Serialize};
@@ -133,6 +133,8 @@ views! {
     }
     /// Where a secret is in use.
     ReuseLine {
+        /// Its fingerprint.
+        tag: ReuseTag,
         /// The operator; none where it is not yours to know.
         operator: Option<Name>,
         /// The system.

@@ -345,20 +345,23 @@ pub fn reuse(
 ) -> Result<Vec<ReuseLine>, Refusal> {
     let here = request.unit;
     let mut lines = Vec::new();
-    for (unit, credential) in vault.store.reuse(&request.ask.tag)? {
-        let Some(mandate) = vault.mandate(unit)? else { continue };
-        let Some(found) = mandate.credential(credential) else { continue };
-        // The table is a cache; what the state says counts.
-        if found.current.as_ref().is_none_or(|version| version.tag != request.ask.tag) {
-            continue;
+    for tag in request.ask.tags {
+        for (unit, credential) in vault.store.reuse(&tag)? {
+            let Some(mandate) = vault.mandate(unit)? else { continue };
+            let Some(found) = mandate.credential(credential) else { continue };
+            // The table is a cache; what the state says counts.
+            if found.current.as_ref().is_none_or(|version| version.tag != tag) {
+                continue;
+            }
+            let visible = policy::reach(caller.member(), Verb::CredentialList, Some(&mandate)) >= Scope::Own;
+            let system = mandate.row(found.row).map(|row| row.system.clone());
+            lines.push(ReuseLine {
+                tag,
+                operator: visible.then(|| mandate.operator.clone()),
+                system: system.filter(|_| visible),
+                other_operator: Some(unit) != here,
+            });
         }
-        let visible = policy::reach(caller.member(), Verb::CredentialList, Some(&mandate)) >= Scope::Own;
-        let system = mandate.row(found.row).map(|row| row.system.clone());
-        lines.push(ReuseLine {
-            operator: visible.then(|| mandate.operator.clone()),
-            system: system.filter(|_| visible),
-            other_operator: Some(unit) != here,
-        });
     }
     Ok(lines)
 }

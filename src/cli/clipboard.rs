@@ -20,7 +20,7 @@
 //! the same, and a killed owner leaves the secret on the clipboard.
 
 use super::terminal::{escape, raw_stdin, read_at_most};
-use crate::crypto::Secret;
+use crate::agent::Secret;
 use arboard::Clipboard;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};

@@ -4,10 +4,11 @@
 //! sampling), both for a single character and for a password that lacks a class of characters, so requiring the classes
 //! costs no uniformity. Randomness comes in as an argument.
 
-use crate::crypto::{Entropy, Secret};
+use crate::agent::{Entropy, Secret};
 
 /// Characters of a password unless another length is asked for: 142 bits.
-pub const DEFAULT_LENGTH: usize = 24;
+#[cfg(test)]
+const DEFAULT_LENGTH: usize = 24;
 
 /// Words of a passphrase unless another count is asked for: 77 bits.
 pub const DEFAULT_WORDS: usize = 7;
@@ -100,7 +101,7 @@ fn draw_character(entropy: &dyn Entropy) -> Result<u8, GenerateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::System;
+    use crate::agent::System;
     use std::collections::{BTreeMap, BTreeSet};
 
     struct Constant(u8);

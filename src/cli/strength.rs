@@ -16,7 +16,7 @@
 //!
 //! The reason is one of a few fixed sentences, `&'static str` by type, so no part of a secret can be in it.
 
-use crate::crypto::Secret;
+use crate::agent::Secret;
 use crate::model::Strength;
 use std::collections::HashSet;
 use zxcvbn::feedback::Warning;
@@ -229,7 +229,7 @@ fn transliterate(text: &str, table: &Latin) -> String {
 mod tests {
     use super::*;
     use crate::cli::generate::{generate_password, generate_words};
-    use crate::crypto::System;
+    use crate::agent::System;
 
     fn strength(secret: &str) -> Strength {
         estimate(secret, &[]).strength

@@ -9,7 +9,7 @@
 //! library, which are not wiped. What cannot be helped: the terminal's own scrollback, and the copy the kernel's line
 //! discipline held while it was typed.
 
-use crate::crypto::Secret;
+use crate::agent::Secret;
 use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::{File, OpenOptions};

@@ -208,7 +208,14 @@ impl Disk for CrashDisk {
         })
     }
     fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.machine().turn(Op::Append, |_, when| RealDisk.append(path, offset, &part(bytes, when)))
+        self.machine().turn(Op::Append, |unsynced, when| {
+            RealDisk.append(path, offset, &part(bytes, when))?;
+            // A file that begins gets a durable name, and with it the whole directory.
+            if when == When::After && offset == 0 {
+                unsynced.names.clear();
+            }
+            Ok(())
+        })
     }
 }
 
@@ -372,16 +379,22 @@ fn faults(ops: &[Op], cuts: &[Option<Left>]) -> Vec<Fault> {
     for (at, op) in ops.iter().enumerate() {
         for &cut in cuts {
             let bytes = matches!(op, Op::Write | Op::Append);
-            let whens: &[When] =
-                if bytes { &[When::Before, When::Half, When::Zeros, When::After] } else { &[When::Before, When::After] };
+            let whens: &[When] = if bytes {
+                &[When::Before, When::Half, When::Zeros, When::After]
+            } else {
+                &[When::Before, When::After]
+            };
             faults.extend(whens.iter().map(|&when| Fault { at, when, cut }));
         }
     }
     faults
 }
 
+/// What the power is cut in; returns whether it was said to be done.
+type Work<'a> = &'a dyn Fn(&World) -> bool;
+
 /// The operations `work` does on a healthy copy of the world.
-fn ops_of(world: &World, work: &dyn Fn(&World) -> bool) -> Vec<Op> {
+fn ops_of(world: &World, work: Work<'_>) -> Vec<Op> {
     let dry = world.restarted();
     work(&dry);
     let machine = dry.machine.lock().unwrap();
@@ -390,7 +403,7 @@ fn ops_of(world: &World, work: &dyn Fn(&World) -> bool) -> Vec<Op> {
 
 /// Cuts the power at every operation of `work`, and after it; hands over what is found after the restart, and whether
 /// `work` had said that it was done. Returns how many times.
-fn each_power_cut(world: &World, work: &dyn Fn(&World) -> bool, found: &dyn Fn(World, bool, &str)) -> usize {
+fn each_power_cut(world: &World, work: Work<'_>, found: &dyn Fn(World, bool, &str)) -> usize {
     let ops = ops_of(world, work);
     let cuts = faults(&ops, &LEFTS.map(Some));
     for fault in &cuts {
@@ -411,11 +424,14 @@ fn each_power_cut(world: &World, work: &dyn Fn(&World) -> bool, found: &dyn Fn(W
 
 // --------------------------------------------------------------------------------------------------- what must not go
 
+/// Head; state key, the next one, evidence key; end of retention.
+type UnitFacts = (Head, [Option<[u8; 32]>; 3], Instant);
+
 /// Everything an anchor holds, to be compared.
 #[derive(Clone, PartialEq, Debug)]
 struct Facts {
     grants: BTreeMap<(UnitId, GrantId), ([u8; 32], Instant)>,
-    units: BTreeMap<UnitId, (Head, [Option<[u8; 32]>; 3], Instant)>,
+    units: BTreeMap<UnitId, UnitFacts>,
     own: [[u8; 32]; 3],
     factors: BTreeMap<MemberId, (Vec<u8>, u64, u32, Instant)>,
     sessions: Vec<Session>,
@@ -452,7 +468,7 @@ fn facts(anchor: &mut Anchor) -> Facts {
     }
 }
 
-fn facts_of_unit(segment: &Segment) -> (Head, [Option<[u8; 32]>; 3], Instant) {
+fn facts_of_unit(segment: &Segment) -> UnitFacts {
     let keys = [&segment.state_key, &segment.next_state_key, &segment.evidence_key];
     (segment.head, keys.map(|key| key.as_ref().map(|key| *key.expose())), segment.retain_until)
 }
@@ -570,12 +586,18 @@ fn a_rotation_cut_off_anywhere_loses_nothing_and_revives_nothing() {
         };
         let cuts = each_power_cut(&world, &revoke, &|struck, done, at| {
             let repair = |world: &World| world.open().is_ok();
-            let cuts = each_power_cut(&struck, &repair, &|twice, _, then| settled(twice, done, &format!("{at}; {then}")));
+            let cuts =
+                each_power_cut(&struck, &repair, &|twice, _, then| settled(twice, done, &format!("{at}; {then}")));
             again.set(again.get() + cuts);
             settled(struck, done, at);
         });
 
-        println!("rotation: {cuts} power cuts, {} more during repair; {} undone, {} done", again.get(), undone.get(), took.get());
+        println!(
+            "rotation: {cuts} power cuts, {} more during repair; {} undone, {} done",
+            again.get(),
+            undone.get(),
+            took.get()
+        );
         // Nine operations, one of which writes bytes: (8 · 2 + 4) · 3, and 3 after the end.
         assert!(cuts >= 63 && again.get() >= cuts * 3, "{cuts}, {}", again.get());
         assert!(undone.get() > 30 && took.get() > 30, "both outcomes occur");
@@ -591,7 +613,10 @@ fn stays_dead(world: &World, copies: &[Files], at: &str) {
             world.put(files);
             let error = refused(world.open());
             assert!(matches!(error, AnchorError::Epoch), "{at}: copy {number}: {error}");
-            assert!(world.keys.kept().slots == kept.slots && world.files() == *files, "{at}: copy {number} left a trace");
+            assert!(
+                world.keys.kept().slots == kept.slots && world.files() == *files,
+                "{at}: copy {number} left a trace"
+            );
         }
     }
     world.put(&today);
@@ -600,20 +625,29 @@ fn stays_dead(world: &World, copies: &[Files], at: &str) {
     assert!(next.is_none() || next == current, "{at}: a second key is left");
 }
 
+/// An agency whose journal is almost long.
+fn long_journal() -> World {
+    let (world, _) = agency();
+    world.open().unwrap().note((0..700).map(|size| head(UNIT_B, size)).collect()).unwrap();
+    world
+}
+
+/// Makes it long by one note that also grants.
+fn lengthen(world: &World, new_key: &Key) -> bool {
+    let mut changes: Vec<Change> = (0..100).map(|size| head(UNIT_B, 700 + size)).collect();
+    changes.push(Change::Granted(UNIT_A, grant(4), new_key.duplicate(), Instant(9_000_004)));
+    world.open().unwrap().note(changes).is_ok()
+}
+
 /// A change that makes the journal long also writes the file anew. A power cut anywhere in that loses no change that
 /// was durable, and the epoch and its key stay.
 #[test]
 fn a_compaction_cut_off_anywhere_loses_nothing() {
-    let (world, _) = agency();
-    world.open().unwrap().note((0..700).map(|size| head(UNIT_B, size)).collect()).unwrap();
+    let world = long_journal();
     let before = facts_in(&world);
     let epoch = world.open().unwrap().epoch();
     let new_key = key();
-    let last = |world: &World| {
-        let mut changes: Vec<Change> = (0..100).map(|size| head(UNIT_B, 700 + size)).collect();
-        changes.push(Change::Granted(UNIT_A, grant(4), new_key.duplicate(), Instant(9_000_004)));
-        world.open().unwrap().note(changes).is_ok()
-    };
+    let last = |world: &World| lengthen(world, &new_key);
     let whole = world.restarted();
     assert!(last(&whole));
     let after = facts_in(&whole);
@@ -638,49 +672,98 @@ fn a_compaction_cut_off_anywhere_loses_nothing() {
     assert!(cuts >= 57, "{cuts}");
 }
 
+/// A process that stops anywhere, another that starts and notes something, and then a power cut: what the second one
+/// noted is kept, and so is all else. What the first one left unsynced must be synced before anything is built on it.
+#[test]
+fn what_is_noted_after_a_crash_survives_a_power_cut() {
+    let new_key = key();
+    let (rotating, _) = agency();
+    let works: [(World, Work<'_>); 2] = [
+        (rotating, &|world| world.open().unwrap().rotate(&revoking(UNIT_A, 2)).is_ok()),
+        (long_journal(), &|world| lengthen(world, &new_key)),
+    ];
+    let mut total = 0;
+    for (world, work) in works {
+        let before = facts_in(&world);
+        let whole = world.restarted();
+        assert!(work(&whole));
+        let after = facts_in(&whole);
+        let ops = ops_of(&world, work);
+        for (fault, left) in faults(&ops, &[None]).into_iter().flat_map(|fault| LEFTS.map(|left| (fault, left))) {
+            let at = format!("{:?} {fault:?}, {left:?}", ops[fault.at]);
+            let struck = world.restarted();
+            struck.set_fault(fault);
+            assert!(!work(&struck), "{at}");
+            struck.open().unwrap().note(vec![Change::Counted(10)]).unwrap();
+            struck.machine.lock().unwrap().cut(left);
+            let mut found = facts_in(&struck.restarted());
+            assert_eq!(std::mem::replace(&mut found.counter, 9), 10, "{at}: the note");
+            assert!(found == before || found == after, "{at}");
+            total += 1;
+        }
+    }
+    println!("crash, then power cut: {total}");
+    // 20 faults of a rotation and 18 of a compaction, three times each.
+    assert!(total >= 114, "{total}");
+}
+
 /// A founding that is cut off leaves no anchor, or the whole one. So does a founding after a loss, whatever the lost
 /// vault's files and keys left behind; what they were does not come back.
 #[test]
 fn a_founding_cut_off_anywhere_is_whole_or_absent() {
     let (former, copies) = agency();
-    let journal_left = former.restarted();
-    fs::remove_file(anchor_path(journal_left.dir.path())).unwrap();
-    // The first generation's journal, with several frames: the new vault's journal has the same name.
-    let first_left = former.restarted();
-    first_left.put(&copies[0]);
-    let first_journal_left = first_left.restarted();
-    fs::remove_file(anchor_path(first_journal_left.dir.path())).unwrap();
-    let keys_lost = former.restarted();
-    keys_lost.keys.kept().slots = [None, None];
-
-    let worlds =
-        [World::empty(), journal_left, first_left, first_journal_left, keys_lost].map(|world| (world.files(), world));
+    let with = |files: &Files, anchor: bool, keys: bool| {
+        let world = former.restarted();
+        world.put(files);
+        if !anchor {
+            fs::remove_file(anchor_path(world.dir.path())).unwrap();
+        }
+        if !keys {
+            world.keys.kept().slots = [None, None];
+        }
+        (world, copies.to_vec())
+    };
+    // Its journal has the name of a first anchor's.
+    let living = World::empty();
+    let mut anchor = Anchor::create(&living.home(), VAULT, first_core(), vec![roster_segment()]).unwrap();
+    anchor.note(vec![opened(UNIT_A), granted(UNIT_A, 1)]).unwrap();
+    anchor.note(vec![granted(UNIT_A, 2), Change::Counted(5)]).unwrap();
+    let still = facts(&mut anchor);
+    let living_copy = living.files();
+    let worlds = [
+        ("nothing there", (World::empty(), vec![])),
+        ("anchor lost", with(&copies[1], false, true)),
+        ("anchor of an earlier epoch", with(&copies[0], true, true)),
+        ("first journal left", with(&copies[0], false, true)),
+        ("keys lost", with(&copies[1], true, false)),
+        ("anchor still opens", (living, vec![living_copy])),
+    ];
+    let found = |world: &World| {
+        let core = Core { counter: 77, ..first_core() };
+        Anchor::create(&world.home(), VAULT, core, vec![roster_segment()]).is_ok()
+    };
     let mut total = 0;
-    for (name, (files, world)) in ["empty", "journal", "first", "first journal", "keys lost"].into_iter().zip(worlds) {
-        let found = |world: &World| {
-            let core = Core { counter: 77, ..first_core() };
-            Anchor::create(&world.home(), VAULT, core, vec![roster_segment()]).is_ok()
-        };
-        let cuts = each_power_cut(&world, &found, &|struck, done, at| {
+    for (name, (world, copies)) in worlds {
+        total += each_power_cut(&world, &found, &|struck, done, at| {
             let at = format!("{name}: {at}");
             match struck.open() {
                 Ok(mut anchor) => {
                     let facts = facts(&mut anchor);
-                    assert_eq!((facts.counter, facts.units.len(), facts.grants.len()), (77, 1, 0), "{at}");
+                    let new = (facts.counter, facts.units.len(), facts.grants.len()) == (77, 1, 0);
+                    let old = name == "anchor still opens" && !done && facts == still;
+                    assert!(new || old, "{at}");
+                    assert!(new || found(&struck), "{at}");
                 }
                 Err(AnchorError::Missing(_) | AnchorError::Epoch) if !done => assert!(found(&struck), "{at}"),
                 Err(error) => panic!("{at}: done {done}, but {error}"),
             }
             assert_eq!(facts_in(&struck).counter, 77, "{at}");
-            if !files.is_empty() {
-                stays_dead(&struck, &copies, &at);
-            }
+            stays_dead(&struck, &copies, &at);
         });
-        total += cuts;
     }
     println!("founding: {total} power cuts");
-    // Eight operations, one of which writes bytes, in five worlds: ((7 · 2 + 4) · 3 + 3) · 5.
-    assert!(total >= 285, "{total}");
+    // Ten operations, one of which writes bytes, in six worlds: ((9 · 2 + 4) · 3 + 3) · 6.
+    assert!(total >= 414, "{total}");
 }
 
 /// An operation that fails without a crash: the same process may go on. What it notes or revokes after that is kept,
@@ -699,7 +782,8 @@ fn after_a_failed_rotation_the_same_process_goes_on() {
         let mut anchor = struck.open().unwrap();
         struck.set_fault(*fault);
         refused(anchor.rotate(&revoking(UNIT_A, 2)));
-        anchor.rotate(&revoking(UNIT_A, 2)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        let gone = anchor.rotate(&revoking(UNIT_A, 2)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_eq!(gone + 1, anchor.epoch(), "{at}");
         assert!(facts(&mut anchor) == after && facts_in(&struck) == after, "{at}: repeated");
         stays_dead(&struck, &copies, &at);
 
@@ -872,7 +956,7 @@ fn no_changed_byte_of_the_anchor_passes() {
         assert!(facts_in(&world) == want);
     }
     println!("anchor: {flips} changed bytes");
-    assert!(flips > 2_000, "{flips}");
+    assert!(flips > 1_500, "{flips}");
 }
 
 /// How many units do not open; all others hold what they should.
@@ -916,8 +1000,10 @@ fn no_changed_byte_of_the_journal_passes() {
         let whole = ends.iter().rposition(|end| *end <= len as u64).unwrap();
         assert!(facts_in(&world) == states[whole], "cut to {len}");
         assert_eq!(fs::metadata(&journal).unwrap().len(), ends[whole], "cut to {len}: the rest goes");
-        // Blocks that were allocated and never written.
-        fs::write(&journal, [&good[..len], &[0; 90]].concat()).unwrap();
+        // Blocks that were allocated and never written; a frame may happen to end with zeros itself.
+        let padded = [&good[..len], &[0; 90]].concat();
+        let whole = ends.iter().rposition(|end| padded.starts_with(&good[..*end as usize])).unwrap();
+        fs::write(&journal, padded).unwrap();
         let zeroed = world.open().map(|mut anchor| facts(&mut anchor));
         match zeroed {
             Ok(found) => assert!(found == states[whole], "cut to {len}, then zeros"),
@@ -925,7 +1011,7 @@ fn no_changed_byte_of_the_journal_passes() {
         }
     }
 
-    let (mut dropped, mut refusals, last) = (0, 0, frames_last(&ends));
+    let (mut dropped, mut refusals, last) = (0, 0, ends[2]);
     for index in 0..good.len() {
         for mask in [0x01, 0x10, 0x80] {
             let mut bad = good.clone();
@@ -949,10 +1035,6 @@ fn no_changed_byte_of_the_journal_passes() {
     assert!(refusals > 300 && dropped > 100);
     fs::write(&journal, &good).unwrap();
     assert!(facts_in(&world) == states[3]);
-}
-
-fn frames_last(ends: &[u64]) -> u64 {
-    ends[ends.len() - 2]
 }
 
 /// A journal belongs to one anchor file: neither another epoch's nor another generation's is read in its place.
@@ -1108,7 +1190,9 @@ mod key_file {
             assert_eq!(fs::read(host.key_file()).unwrap(), good, "{mode:o}");
         }
         fs::set_permissions(host.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
-        Anchor::open(&host.healthy()).unwrap();
+        // The last of the failed rotations is finished now.
+        assert_eq!(Anchor::open(&host.healthy()).unwrap().epoch(), 2);
+        let good = fs::read(host.key_file()).unwrap();
 
         let elsewhere = host.keys.path().join("elsewhere");
         fs::rename(host.key_file(), &elsewhere).unwrap();
@@ -1174,11 +1258,12 @@ mod key_file {
 #[test]
 fn a_process_sees_that_another_changed_the_anchor() {
     let (world, _) = agency();
-    let many = || (0..900).map(|size| head(UNIT_B, size)).collect();
-    let works: [(&str, &dyn Fn(&mut Anchor)); 3] = [
-        ("note", &|anchor| anchor.note(vec![Change::Counted(10)]).unwrap()),
-        ("compaction", &|anchor| anchor.note(many()).unwrap()),
-        ("rotation", &|anchor| drop(anchor.rotate(&revoking(UNIT_A, 2)).unwrap())),
+    let works: [(&str, fn(&mut Anchor)); 3] = [
+        ("note", |anchor| anchor.note(vec![Change::Counted(10)]).unwrap()),
+        ("compaction", |anchor| anchor.note((0..900).map(|size| head(UNIT_B, size)).collect()).unwrap()),
+        ("rotation", |anchor| {
+            anchor.rotate(&revoking(UNIT_A, 2)).unwrap();
+        }),
     ];
     for (name, work) in works {
         let (mut one, mut other) = (world.open().unwrap(), world.open().unwrap());
@@ -1213,7 +1298,7 @@ fn two_thousand_grants_survive() {
     assert!(renames(&world) >= 2, "the journal was compacted on the way");
     assert!(want.len() == 2_000 && facts_in(&world).grants == want);
     let dead: Vec<(UnitId, GrantId)> = want.keys().copied().step_by(20).collect();
-    dead.iter().for_each(|id| drop(want.remove(id)));
+    want.retain(|id, _| !dead.contains(id));
     anchor.rotate(&Destroy { grants: dead, ..Destroy::default() }).unwrap();
     assert!(want.len() == 1_900 && facts(&mut anchor).grants == want && facts_in(&world).grants == want);
     assert_eq!(world.files().len(), 1, "one file, its journal not begun: {:?}", world.files().keys());

@@ -1,0 +1,115 @@
+//! `grant` and `revoke`.
+
+use super::context::Context;
+use super::failure::Failure;
+use super::ledgers::exposure_table;
+use super::mandates::CredentialPath;
+use super::rows::{levels, unknown_level};
+use crate::api::{MemberListCall, Nothing, RevokeAsk, RevokeCall};
+use crate::model::{Date, GrantFacts, GrantId, GrantOrigin, Name, Term, Text};
+
+#[derive(clap::Args)]
+pub struct GrantArgs {
+    /// Whom
+    member: Name,
+    /// OPERATOR/SYSTEM
+    path: CredentialPath,
+    /// What they may do: view, edit, …; may be given more than once, never wider than the row
+    #[arg(long, value_name = "LEVEL", required = true)]
+    level: Vec<String>,
+    /// What for; may be given more than once [default: the row's purposes]
+    #[arg(long, value_name = "TEXT")]
+    purpose: Vec<Text>,
+    /// The last day, inclusive [default: the row's]
+    #[arg(long, value_name = "DATE")]
+    until: Option<Date>,
+}
+
+#[derive(clap::Args)]
+pub struct RevokeArgs {
+    /// From whom
+    member: Name,
+    /// OPERATOR/SYSTEM
+    #[arg(required_unless_present = "all")]
+    path: Option<CredentialPath>,
+    /// Everything the member has
+    #[arg(long, conflicts_with = "path")]
+    all: bool,
+    /// Why
+    #[arg(long, default_value = "revoked")]
+    reason: Text,
+}
+
+/// Gives access under a row.
+///
+/// # Errors
+/// Input naming the bound that is exceeded and what would be allowed.
+pub fn grant(context: &mut Context<'_, '_>, args: GrantArgs) -> Result<(), Failure> {
+    let (program, _) = context.unlocked()?;
+    let view = program.mandate(args.path.operator.clone())?;
+    let row = super::credentials::row_of(&view, args.path.system.as_str())?.clone();
+    let levels = levels(&args.level).map_err(|word| Failure::input("level", unknown_level(&word)))?;
+    let term = match args.until {
+        None => row.terms.term,
+        Some(until) => {
+            let now = context.now();
+            let last = view.mandate.zone.end_of(until)?;
+            if last <= now {
+                return Err(Failure::input("until", format!("{until} is over")));
+            }
+            Term { from: row.terms.term.from, until: last }
+        }
+    };
+    let members = program.ask::<MemberListCall>(None, None, Nothing {})?;
+    let member = members.iter().find(|line| line.name.same(args.member.as_str()) && line.standing == "active");
+    let member = member.ok_or_else(|| Failure::input("member", "there is no active member of this name; see 'mandatum member list'"))?;
+    let mut id = [0; 16];
+    context.edge.entropy.fill(&mut id);
+    let facts = GrantFacts {
+        id: GrantId(id),
+        member: member.member,
+        row: row.id,
+        levels,
+        purposes: purposes(&row.terms.purposes, args.purpose),
+        term,
+        origin: GrantOrigin::Given,
+    };
+    let system = Text::parse(row.system.as_str())?;
+    let found = program.locate(args.path.operator.clone(), system, None, true)?;
+    program.grant(view.mandate.unit, facts.clone(), &found)?;
+    let until = view.mandate.zone.show(facts.term.until);
+    let report = serde_json::json!({
+        "grant": facts.id, "member": member.name, "operator": view.mandate.operator, "system": row.system,
+        "levels": facts.levels, "purposes": facts.purposes, "until": facts.term.until,
+    });
+    let text = format!("{} has access to {}/{} until {until}.", member.name, view.mandate.operator, row.system);
+    context.result(&report, || text)
+}
+
+/// The purposes as the row spells them; what is not the row's is left for the broker to refuse by name.
+fn purposes(of_row: &[Text], given: Vec<Text>) -> Vec<Text> {
+    if given.is_empty() {
+        return of_row.to_vec();
+    }
+    let spelled = |purpose: Text| of_row.iter().find(|known| known.same(purpose.as_str())).cloned().unwrap_or(purpose);
+    given.into_iter().map(spelled).collect()
+}
+
+/// Takes access away; the keys are destroyed when this returns.
+///
+/// # Errors
+/// Input where there is nothing to revoke.
+pub fn revoke(context: &mut Context<'_, '_>, args: RevokeArgs) -> Result<(), Failure> {
+    let program = context.program()?;
+    let of = args.path.as_ref().map(|path| (path.operator.clone(), path.system.clone()));
+    let ask = RevokeAsk { member: args.member.clone(), of, reason: args.reason };
+    let answer = program.ask::<RevokeCall>(None, None, ask)?;
+    context.result(&answer, || {
+        let mut text = format!("{}: {} grants are revoked and their keys destroyed.", args.member, answer.grants);
+        if !answer.exposure.is_empty() {
+            text.push_str("\nOpened before and not rotated since — rotate these:\n");
+            text.push_str(&exposure_table(&answer.exposure));
+        }
+        text
+    })
+}

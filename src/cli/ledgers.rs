@@ -1,0 +1,197 @@
+//! `log`, `extract`, `verify`, `exposure`: what the ledgers say.
+
+use super::context::Context;
+use super::failure::Failure;
+use super::init::write_private;
+use super::terminal::table;
+use crate::api::{
+    ExposureAsk, ExposureCall, ExposureLine, ExtractCall, LogAsk, LogCall, LogLine, NameAsk, Nothing, VerifyCall,
+};
+use crate::ledger::verify_extract;
+use crate::model::{Date, Name, Text, Zone};
+use std::io::BufReader;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct LogArgs {
+    /// The operator [default: the agency's own ledger]
+    operator: Option<Text>,
+    /// Of one member
+    #[arg(long, value_name = "NAME")]
+    of: Option<Name>,
+    /// Since a day (UTC)
+    #[arg(long, value_name = "DATE")]
+    since: Option<Date>,
+    /// Denials only
+    #[arg(long)]
+    denied: bool,
+}
+
+#[derive(clap::Args)]
+pub struct ExtractArgs {
+    /// The operator, or OPERATOR@CONTRACT
+    operator: Text,
+    /// The new file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct VerifyArgs {
+    /// An extract [default: the vault itself]
+    file: Option<PathBuf>,
+    /// The root fingerprint it must be signed by, as the agency gave it to you
+    #[arg(long, value_name = "FINGERPRINT", requires = "file")]
+    root: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub struct ExposureArgs {
+    /// The operator [default: all in sight]
+    operator: Option<Text>,
+    /// Of one member
+    #[arg(long, value_name = "NAME")]
+    of: Option<Name>,
+}
+
+/// Shows records.
+///
+/// # Errors
+/// Not found.
+pub fn log(context: &mut Context<'_, '_>, args: LogArgs) -> Result<(), Failure> {
+    let since = match args.since {
+        Some(day) => Some(Zone::parse("UTC")?.start_of(day)?),
+        None => None,
+    };
+    let ask = LogAsk { operator: args.operator, member: args.of, since, denied: args.denied };
+    let answer = context.program()?.ask::<LogCall>(None, None, ask)?;
+    context.result(&answer, || {
+        let row = |line: &LogLine| {
+            vec![
+                line.seq.to_string(),
+                line.at.to_string(),
+                line.member.as_ref().map_or("(broker)".to_owned(), Name::to_string),
+                line.verb.map_or(String::new(), |verb| verb.name().to_owned()),
+                line.denied.map_or(line.event.clone(), |code| code.code().to_owned()),
+                line.systems.join(", "),
+                line.purpose.as_ref().map_or(String::new(), Text::to_string),
+                format!("{:?}", line.assurance).to_lowercase(),
+            ]
+        };
+        let heads = ["no", "when (UTC)", "who", "verb", "outcome", "system", "purpose", "assurance"];
+        table(&heads, answer.lines.iter().map(row).collect())
+    })
+}
+
+/// Writes an extract.
+///
+/// # Errors
+/// Input where the file exists.
+pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), Failure> {
+    if args.out.symlink_metadata().is_ok() {
+        return Err(Failure::input("out", format!("{} exists; name a new file", args.out.display())));
+    }
+    let mut program = context.program()?;
+    let token = context.step_up(&mut program)?;
+    let answer = program.ask::<ExtractCall>(None, Some(token), NameAsk { operator: args.operator.clone() })?;
+    // What goes to the operator is verified here as the operator will.
+    let root = crate::ledger::Directory::fingerprint(&program.identity().root);
+    verify_extract(&answer.extract.0[..], Some(&root), |_| ()).map_err(|error| Failure::integrity(error.to_string()))?;
+    write_private(&args.out, &answer.extract.0)?;
+    let report = serde_json::json!({
+        "file": args.out, "records": answer.head.size, "root_hash": answer.head.root, "root_fingerprint": root,
+    });
+    context.result(&report, || {
+        format!(
+            "{} holds {} records of {}. Anyone checks it with: mandatum verify FILE --root {root}",
+            args.out.display(),
+            answer.head.size,
+            args.operator
+        )
+    })
+}
+
+/// Verifies the vault, or an extract.
+///
+/// # Errors
+/// Integrity, naming what is wrong.
+pub fn verify(context: &mut Context<'_, '_>, args: VerifyArgs) -> Result<(), Failure> {
+    match args.file {
+        Some(file) => verify_file(context, &file, args.root.as_deref()),
+        None => verify_vault(context),
+    }
+}
+
+fn verify_vault(context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    let program = context.program()?;
+    let progress = context.terminal().progress("verifying", 0);
+    let report = program.ask::<VerifyCall>(None, None, Nothing {})?;
+    drop(progress);
+    context.result(&report, || {
+        let mut text = format!("{} ledgers with {} records", report.ledgers, report.records);
+        text.push_str(if report.flaws.is_empty() { ": all of it holds." } else { ":" });
+        for flaw in &report.flaws {
+            text.push_str("\n  ");
+            text.push_str(flaw);
+        }
+        text
+    })?;
+    match report.flaws.len() {
+        0 => Ok(()),
+        n => Err(Failure::integrity(format!("{n} flaws; restore a backup with 'mandatum restore', or ask who could write to the database"))),
+    }
+}
+
+fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>) -> Result<(), Failure> {
+    let opened = std::fs::File::open(file).map_err(|e| Failure::input("file", format!("{}: {e}", file.display())))?;
+    let progress = context.terminal().progress("verifying", 0);
+    let verified = verify_extract(BufReader::new(opened), root, |done| progress.set(done));
+    drop(progress);
+    let verified = verified.map_err(|error| Failure::integrity(format!("{}: {error}", file.display())))?;
+    let denied = verified.records.iter().filter(|r| matches!(r.outcome, crate::ledger::Outcome::Denied(_))).count();
+    let assurance = verified.records.iter().map(|record| record.assurance).collect::<Vec<_>>();
+    let solo = assurance.contains(&crate::ledger::Assurance::Solo);
+    let report = serde_json::json!({
+        "operator": verified.mandate.operator, "contract": verified.mandate.contract,
+        "records": verified.checkpoint.size, "root_hash": verified.checkpoint.root,
+        "root_fingerprint": verified.root, "root_checked": root.is_some(), "denials": denied,
+        "assurance": if solo { "solo" } else { "account or host" },
+    });
+    let mut text = format!(
+        "The extract holds: {} records of the mandate of {} (contract {}), {denied} denials.\nSigned under root {}",
+        verified.checkpoint.size, verified.mandate.operator, verified.mandate.contract, verified.root,
+    );
+    text.push_str(if root.is_some() { ", as expected." } else { ".\nCompare it with the fingerprint the agency gave you (--root)." });
+    if solo {
+        text.push_str("\nAssurance 'solo': broker and members shared one account, so expiry, records and 2FA are promises of their program.");
+    }
+    context.result(&report, || text)
+}
+
+/// Shows what was opened and not rotated.
+///
+/// # Errors
+/// Not found.
+pub fn exposure(context: &mut Context<'_, '_>, args: ExposureArgs) -> Result<(), Failure> {
+    let ask = ExposureAsk { operator: args.operator, member: args.of };
+    let lines = context.program()?.ask::<ExposureCall>(None, None, ask)?;
+    context.result(&lines, || {
+        if lines.is_empty() { "Nothing that was opened is left unrotated.".to_owned() } else { exposure_table(&lines) }
+    })
+}
+
+/// An exposure list as a table.
+pub fn exposure_table(lines: &[ExposureLine]) -> String {
+    let row = |line: &ExposureLine| {
+        vec![
+            line.member.to_string(),
+            format!("{}/{}", line.operator, line.system),
+            line.name.to_string(),
+            format!("v{}", line.version),
+            line.times.to_string(),
+            line.last.to_string(),
+            if line.onward_only { "read to grant" } else { "" }.to_owned(),
+        ]
+    };
+    table(&["who", "system", "name", "version", "times", "last (UTC)", ""], lines.iter().map(row).collect())
+}

@@ -1,0 +1,163 @@
+//! The command line: one subcommand for each verb, thin around the member's program.
+//!
+//! Guarantees: no secret in an argument; prompts go to the terminal, results to standard output, everything else to
+//! standard error; what would prompt can be driven by options, and without them and without a terminal it fails with a
+//! sentence that names the option. Exit codes are in [`Failure`].
+
+mod clipboard;
+mod context;
+mod credentials;
+mod demo;
+mod failure;
+mod fetch;
+mod generate;
+mod grants;
+mod health;
+mod import;
+mod init;
+mod ledgers;
+mod mandates;
+mod members;
+mod qr;
+mod recovery;
+mod rows;
+mod sessions;
+mod shell;
+mod strength;
+mod terminal;
+
+pub use clipboard::{OWNER_COMMAND, own_from_stdin};
+pub use context::{Edge, Global};
+pub use failure::Failure;
+pub use terminal::{Progress, RealTerminal, Terminal};
+
+use clap::{Parser, Subcommand};
+use context::Context;
+
+/// Secure access to the systems an agency works in for its clients: by mandate, ended by the term, recorded
+#[derive(Parser)]
+#[command(name = "mandatum", version, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a vault, its owner and the recovery kit
+    Init(init::Args),
+    /// Begin a session: passphrase and code are spared until it ends
+    Unlock(sessions::UnlockArgs),
+    /// End the session; nothing usable is left
+    Lock,
+    /// Show who is unlocked here
+    Whoami,
+    /// Get a login: the main job
+    Fetch(fetch::FetchArgs),
+    /// Get a current two-factor code of a client's account
+    Code(fetch::CodeArgs),
+    /// Run a command with a secret in its environment only
+    Run(fetch::RunArgs),
+    /// Members and their roles
+    #[command(subcommand)]
+    Member(members::Command),
+    /// Mandates and their access tables
+    #[command(subcommand)]
+    Mandate(mandates::Command),
+    /// Stored logins, keys and tokens
+    #[command(subcommand)]
+    Credential(credentials::Command),
+    /// Give a member access under a row
+    Grant(grants::GrantArgs),
+    /// Take access away and destroy its keys
+    Revoke(grants::RevokeArgs),
+    /// Show who got what, when, why and under which row
+    Log(ledgers::LogArgs),
+    /// Write the operator's extract: the whole ledger of the mandate, verifiable without this program
+    Extract(ledgers::ExtractArgs),
+    /// Verify the vault, or an extract without any vault
+    Verify(ledgers::VerifyArgs),
+    /// Show what each person opened that nobody has rotated since
+    Exposure(ledgers::ExposureArgs),
+    /// Destroy the keys of what is over
+    Sweep,
+    /// Show what ends soon
+    Due(health::DueArgs),
+    /// Show what is ending, exposed, weak, without 2FA, unsettled
+    Status,
+    /// Check the vault's health and name the fix for each finding
+    Doctor(health::DoctorArgs),
+    /// Copy the database while it is in use; the anchor is never in the copy
+    Backup(recovery::BackupArgs),
+    /// Put a backup in place and go on from it with the recovery kit
+    Restore(recovery::RestoreArgs),
+    /// Go on from the database as it is, with the recovery kit
+    Restart(recovery::RestartArgs),
+    /// Print a completion script for a shell
+    Completions(shell::CompletionsArgs),
+    /// Write man pages into a directory
+    Man(shell::ManArgs),
+    /// Print the reference of all commands as Markdown
+    #[command(hide = true)]
+    Reference,
+    /// Show the main job for real on a throw-away vault
+    Demo,
+}
+
+impl Cli {
+    /// Parses arguments; usage errors, help and version print themselves and leave with their exit code.
+    ///
+    /// # Errors
+    /// The exit code.
+    pub fn parse_args<I, T>(args: I) -> Result<Self, u8>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        Self::try_parse_from(args).map_err(|error| {
+            let _ = error.print();
+            if error.use_stderr() { 2 } else { 0 }
+        })
+    }
+
+    /// Runs the command; gives back the exit code.
+    pub fn run(self, edge: &mut Edge<'_>) -> u8 {
+        let json = self.global.json;
+        let mut context = Context::new(self.global, edge);
+        let done = match self.command {
+            Command::Init(args) => init::init(&mut context, args),
+            Command::Unlock(args) => sessions::unlock(&mut context, args),
+            Command::Lock => sessions::lock(&mut context),
+            Command::Whoami => sessions::whoami(&mut context),
+            Command::Fetch(args) => fetch::fetch(&mut context, args),
+            Command::Code(args) => fetch::code(&mut context, args),
+            Command::Run(args) => fetch::run(&mut context, args),
+            Command::Member(command) => members::run(&mut context, command),
+            Command::Mandate(command) => mandates::run(&mut context, command),
+            Command::Credential(command) => credentials::run(&mut context, command),
+            Command::Grant(args) => grants::grant(&mut context, args),
+            Command::Revoke(args) => grants::revoke(&mut context, args),
+            Command::Log(args) => ledgers::log(&mut context, args),
+            Command::Extract(args) => ledgers::extract(&mut context, args),
+            Command::Verify(args) => ledgers::verify(&mut context, args),
+            Command::Exposure(args) => ledgers::exposure(&mut context, args),
+            Command::Sweep => health::sweep(&mut context),
+            Command::Due(args) => health::due(&mut context, args),
+            Command::Status => health::status(&mut context),
+            Command::Doctor(args) => health::doctor(&mut context, args),
+            Command::Backup(args) => recovery::backup(&mut context, args),
+            Command::Restore(args) => recovery::restore(&mut context, args),
+            Command::Restart(args) => recovery::restart(&mut context, args),
+            Command::Completions(args) => shell::completions(&mut context, args),
+            Command::Man(args) => shell::man(&mut context, args),
+            Command::Reference => shell::reference(&mut context),
+            Command::Demo => demo::demo(&mut context),
+        };
+        match done {
+            Ok(()) => 0,
+            Err(failure) => failure.show(&mut *edge.terminal, json),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `unlock`, `lock`, `whoami`.
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::agent::Session;
+use crate::api::{LockCall, Nothing};
+
+#[derive(clap::Args)]
+pub struct UnlockArgs {
+    /// How long at most: 30m, 4h, up to 8h; it also ends after 15 minutes without use
+    #[arg(long = "for", value_name = "DURATION", default_value = "8h", value_parser = parse_duration)]
+    for_ms: i64,
+}
+
+/// A duration in hours or minutes.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    let bad = || "write a duration such as 30m, 4h or 3d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
+    let number: i64 = number.parse().ok().filter(|n| (1..=10_000).contains(n)).ok_or_else(bad)?;
+    let minutes = match unit {
+        "m" => number,
+        "h" => number * 60,
+        "d" => number * 60 * 24,
+        _ => return Err(bad()),
+    };
+    Ok(minutes * 60_000)
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// Authentication; unexpected where no keyring can hold the session key.
+pub fn unlock(context: &mut Context<'_, '_>, args: UnlockArgs) -> Result<(), Failure> {
+    let places = context.places()?;
+    let mut program = context.prove(&places)?;
+    let answer = context.with_code(&mut program, |program, code| program.unlock(code, args.for_ms))?;
+    let now = context.now();
+    let identity = program.into_identity();
+    let name = identity.name.clone();
+    let session = Session {
+        identity,
+        id: answer.session,
+        until: answer.until,
+        idle_ms: answer.idle_ms,
+        reuse_key: answer.reuse_key,
+        purposes: Vec::new(),
+    };
+    context.sessions(&places).keep(&session, now, &*context.edge.entropy)?;
+    let report = serde_json::json!({"member": name, "until": session.until, "idle_ms": session.idle_ms});
+    let minutes = session.until.since(now) / 60_000;
+    context.result(&report, || {
+        format!("Unlocked as {name} for {} h {:02} min at most; it ends after 15 minutes without use.", minutes / 60, minutes % 60)
+    })
+}
+
+/// Ends the sessions here.
+///
+/// # Errors
+/// Writing failed.
+pub fn lock(context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    let places = context.places()?;
+    let sessions = context.sessions(&places);
+    // The broker is told while the session still can be; what is local goes in any case.
+    let told = context.session_here()?.map(|(program, _)| program.ask::<LockCall>(None, None, Nothing {}));
+    match context.global.member.clone() {
+        Some(member) => sessions.end(context.edge.host.vault_id(&places)?, &member),
+        None => sessions.end_all(),
+    }
+    if let Some(Err(error)) = told {
+        context.say(&format!("locked here; the broker could not be told: {error}"));
+    }
+    context.result(&serde_json::json!({"locked": true}), || "Locked.".to_owned())
+}
+
+/// Shows who is unlocked here.
+///
+/// # Errors
+/// Authentication where nobody is.
+pub fn whoami(context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    let now = context.now();
+    let found = context.session_here()?;
+    let (program, remembered) = found.ok_or_else(|| Failure::authentication("nobody is unlocked here; run 'mandatum unlock'"))?;
+    let identity = program.identity();
+    let minutes = remembered.until().since(now) / 60_000;
+    let root = crate::ledger::Directory::fingerprint(&identity.root);
+    let report = serde_json::json!({
+        "member": identity.name, "member_id": identity.member, "vault": identity.vault,
+        "until": remembered.until(), "root_fingerprint": root,
+    });
+    let text = format!("{}, unlocked for {minutes} more minutes at most.\nRoot fingerprint of the vault: {root}", identity.name);
+    context.result(&report, || text)
+}
