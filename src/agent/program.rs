@@ -324,9 +324,9 @@ impl Program {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub fn admit_again(&self, admission: &Blob, roles: BTreeSet<Role>) -> Result<(Signed, Option<Blob>), AgentError> {
+    pub fn admit_again(&self, admissions: &[Blob], roles: BTreeSet<Role>) -> Result<(Signed, Option<Blob>), AgentError> {
         let broken = || AgentError::Untrusted("the member's admission cannot be read");
-        let signed = from_blob(admission).ok_or_else(broken)?;
+        let signed = admissions.last().and_then(from_blob).ok_or_else(broken)?;
         let old: Admission = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| broken())?;
         let bundle: Bundle = serde_json::from_slice(old.bundle.unverified_bytes()).map_err(|_| broken())?;
         let reuse_key = self.reuse_key_for(&bundle, &roles)?;
@@ -465,7 +465,7 @@ impl Program {
         let mut directory = self.directory(&hello.charters)?;
         let lines = self.ask::<api::MemberListCall>(None, None, Nothing {})?;
         // Owners first: they vouch for the others.
-        let mut waiting: Vec<Signed> = lines.iter().filter_map(|line| from_blob(&line.admission)).collect();
+        let mut waiting: Vec<Signed> = lines.iter().flat_map(|line| line.admissions.iter().filter_map(from_blob)).collect();
         let mut before = usize::MAX;
         while waiting.len() < before {
             before = waiting.len();

@@ -38,8 +38,8 @@ views! {
         second_factor: bool,
         /// Whether one person holds roles that check each other.
         separation_missing: bool,
-        /// Newest admission, for new roles to be signed over the same keys.
-        admission: Blob,
+        /// Every admission, oldest first: the newest one for new roles to be signed over the same keys.
+        admissions: Vec<Blob>,
     }
     /// A mandate in a list.
     MandateLine {

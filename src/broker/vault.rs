@@ -254,7 +254,7 @@ pub fn chain_to(roster: &Roster, member: MemberId) -> Vec<Blob> {
     let (mut chain, mut seen) = (Vec::new(), vec![member]);
     let mut waiting = vec![member];
     while let Some(id) = waiting.pop() {
-        for admission in roster.member(id).into_iter().flat_map(|member| &member.admissions) {
+        for admission in roster.member(id).into_iter().flat_map(|member| member.admissions.iter().rev()) {
             let signed = from_blob(admission);
             let by = signed.and_then(|s| serde_json::from_slice::<Admission>(s.unverified_bytes()).ok()).and_then(|a| a.by);
             if let Some(owner) = by.filter(|owner| !seen.contains(owner)) {

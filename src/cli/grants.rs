@@ -11,6 +11,7 @@ use crate::model::{Date, GrantFacts, GrantId, GrantOrigin, Name, Term, Text};
 #[derive(clap::Args)]
 pub struct GrantArgs {
     /// Whom
+    #[arg(id = "grantee", value_name = "MEMBER")]
     member: Name,
     /// OPERATOR/SYSTEM
     path: CredentialPath,
@@ -28,6 +29,7 @@ pub struct GrantArgs {
 #[derive(clap::Args)]
 pub struct RevokeArgs {
     /// From whom
+    #[arg(id = "grantee", value_name = "MEMBER")]
     member: Name,
     /// OPERATOR/SYSTEM
     #[arg(required_unless_present = "all")]

@@ -172,6 +172,10 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// A name as it is typed: quoted where it has spaces.
 pub fn shown(name: &Name) -> String {
-    shlex::try_quote(name.as_str()).map_or_else(|_| name.to_string(), |quoted| quoted.into_owned())
+    if name.as_str().chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+        name.to_string()
+    } else {
+        shlex::try_quote(name.as_str()).map_or_else(|_| name.to_string(), |quoted| quoted.into_owned())
+    }
 }
 

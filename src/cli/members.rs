@@ -177,7 +177,7 @@ fn role(context: &mut Context<'_, '_>, args: RoleArgs) -> Result<(), Failure> {
     roles.extend(&args.add);
     roles.retain(|role| !args.remove.contains(role));
     let token = context.step_up(&mut program)?;
-    let (admission, reuse_key) = program.admit_again(&line.admission, roles.clone())?;
+    let (admission, reuse_key) = program.admit_again(&line.admissions, roles.clone())?;
     let ask = MemberRoleAsk { member: line.member, admission, reuse_key };
     program.ask::<MemberRoleCall>(None, Some(token), ask)?;
     let report = serde_json::json!({"member": line.name, "roles": roles});

@@ -47,7 +47,7 @@ pub fn unlock(context: &mut Context<'_, '_>, args: UnlockArgs) -> Result<(), Fai
     };
     context.sessions(&places).keep(&session, now, &*context.edge.entropy)?;
     let report = serde_json::json!({"member": name, "until": session.until, "idle_ms": session.idle_ms});
-    let minutes = session.until.since(now) / 60_000;
+    let minutes = (session.until.since(now) + 59_999) / 60_000;
     context.result(&report, || {
         format!("Unlocked as {name} for {} h {:02} min at most; it ends after 15 minutes without use.", minutes / 60, minutes % 60)
     })

@@ -1,7 +1,8 @@
 //! SQL and nothing but SQL.
 //!
 //! Guarantees: everything written in one [`Store::write`] is durable when it returns, or nothing of it is there. What
-//! it holds it cannot open. It trusts nothing it reads back: the broker checks every byte by seal, signature or tree.
+//! it holds it cannot open. Parameters are numbered in the order they stand in the text, which SQLite and PostgreSQL
+//! read alike. It trusts nothing it reads back: the broker checks every byte by seal, signature or tree.
 
 use crate::ledger::Entry;
 use crate::model::{CredentialId, Digest, GrantId, ReuseTag, UnitId, VaultId};
@@ -397,8 +398,8 @@ impl Write<'_> {
             let row = params![unit.bytes().as_slice(), level, int(*index)?, hash.bytes().as_slice()];
             self.one("a node", sql, row)?;
         }
-        let sql = "UPDATE units SET size = $3 WHERE unit = $1 AND size = $2";
-        self.one("the ledger's size", sql, params![unit.bytes().as_slice(), int(size)?, int(size + 1)?])?;
+        let sql = "UPDATE units SET size = size + 1 WHERE unit = $1 AND size = $2";
+        self.one("the ledger's size", sql, params![unit.bytes().as_slice(), int(size)?])?;
         let counter = self.counter()?.saturating_add(1).to_le_bytes();
         let sql = "UPDATE meta SET value = $1 WHERE name = 'counter'";
         self.one("the counter", sql, [counter.as_slice()])
@@ -426,8 +427,8 @@ impl Write<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn put_state(&self, unit: UnitId, state: &[u8]) -> Result<()> {
-        let sql = "UPDATE units SET state = $2 WHERE unit = $1";
-        self.one("a unit", sql, params![unit.bytes().as_slice(), state])
+        let sql = "UPDATE units SET state = $1 WHERE unit = $2";
+        self.one("a unit", sql, params![state, unit.bytes().as_slice()])
     }
 
     /// A new label: after the anchor was made anew, with a new label key.
@@ -435,8 +436,8 @@ impl Write<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn put_label(&self, unit: UnitId, label: &Digest) -> Result<()> {
-        let sql = "UPDATE units SET label = $2 WHERE unit = $1";
-        self.one("a unit", sql, params![unit.bytes().as_slice(), label.bytes().as_slice()])
+        let sql = "UPDATE units SET label = $1 WHERE unit = $2";
+        self.one("a unit", sql, params![label.bytes().as_slice(), unit.bytes().as_slice()])
     }
 
     /// New recovery wraps of a unit's keys.
@@ -444,8 +445,8 @@ impl Write<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn put_keys(&self, unit: UnitId, keys: &[u8]) -> Result<()> {
-        let sql = "UPDATE units SET keys = $2 WHERE unit = $1";
-        self.one("a unit", sql, params![unit.bytes().as_slice(), keys])
+        let sql = "UPDATE units SET keys = $1 WHERE unit = $2";
+        self.one("a unit", sql, params![keys, unit.bytes().as_slice()])
     }
 
     /// A version of a secret. Earlier versions go: rotation is the end of them here.

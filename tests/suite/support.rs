@@ -1,0 +1,348 @@
+//! A vault for one test: a temporary directory, a clock that is moved by hand, and a person at every prompt.
+
+use mandatum::agent::{Key, Secret, Seed, SessionError, SessionKeys, System};
+use mandatum::api::Host;
+use mandatum::cli::{Cli, Edge, Progress, Terminal};
+use mandatum::host::LocalHost;
+use mandatum::model::{Clock, Instant, Uptime};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// 2026-03-02 09:00 in Moscow.
+pub const START: i64 = 1_772_431_200_000;
+
+/// A clock that stands still until it is moved.
+pub struct FakeClock {
+    now: AtomicI64,
+    uptime: AtomicI64,
+}
+
+impl FakeClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { now: AtomicI64::new(START), uptime: AtomicI64::new(1_000_000) })
+    }
+    /// Time passes, and the machine runs along.
+    pub fn pass(&self, ms: i64) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
+        self.uptime.fetch_add(ms, Ordering::SeqCst);
+    }
+    /// Somebody sets the wall clock; the machine's uptime does not move.
+    pub fn set_wall(&self, ms: i64) {
+        self.now.store(ms, Ordering::SeqCst);
+    }
+    /// To an instant, with the machine running along (backwards moves only the wall).
+    pub fn pass_to(&self, ms: i64) {
+        self.pass((ms - self.now().0).max(0));
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Instant {
+        Instant(self.now.load(Ordering::SeqCst))
+    }
+    fn uptime(&self) -> Uptime {
+        Uptime { boot: 1, ms: self.uptime.load(Ordering::SeqCst) }
+    }
+}
+
+/// Session keys in memory.
+#[derive(Default)]
+pub struct MemoryKeys(Mutex<HashMap<String, Key>>);
+
+impl SessionKeys for MemoryKeys {
+    fn read(&self, name: &str) -> Option<Key> {
+        self.0.lock().unwrap().get(name).map(Key::duplicate)
+    }
+    fn write(&self, name: &str, key: &Key, _seconds: u64) -> Result<(), SessionError> {
+        self.0.lock().unwrap().insert(name.to_owned(), key.duplicate());
+        Ok(())
+    }
+    fn touch(&self, _name: &str, _seconds: u64) {}
+    fn remove(&self, name: &str) {
+        self.0.lock().unwrap().remove(name);
+    }
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub code: u8,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// Fails the test unless the command was done.
+    #[track_caller]
+    pub fn done(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self
+    }
+    /// Fails the test unless the command ended with this exit code.
+    #[track_caller]
+    pub fn ended(self, code: u8) -> Self {
+        assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
+        self
+    }
+    /// Fails the test unless it was denied with this code.
+    #[track_caller]
+    pub fn denied(self, deny: &str) -> Self {
+        let output = self.ended(3);
+        assert!(output.stderr.contains(deny), "{}", output.stderr);
+        output
+    }
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+}
+
+/// A vault with its people.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub clock: Arc<FakeClock>,
+    pub sessions: Arc<MemoryKeys>,
+    /// The last step each member's code was used for.
+    used: Mutex<HashMap<String, u64>>,
+}
+
+impl World {
+    /// An empty directory: no vault yet.
+    pub fn empty() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, clock: FakeClock::new(), sessions: Arc::default(), used: Mutex::default() }
+    }
+
+    /// A vault of owner Olga; lead Lena and specialist Sasha are members, and everybody is unlocked.
+    pub fn new() -> Self {
+        let world = Self::empty();
+        world.init("Olga");
+        world.unlock("Olga");
+        world.add_member("Lena", "lead");
+        world.add_member("Sasha", "specialist");
+        world.unlock("Lena");
+        world.unlock("Sasha");
+        world
+    }
+
+    /// The same, with Lena's mandate of Romashka: four rows, logins under CRM and Bot, CRM with a 2FA seed, and CRM
+    /// granted to Sasha. From 2026-01-15 to 2026-12-31, Europe/Moscow.
+    pub fn with_mandate() -> Self {
+        let world = Self::new();
+        world.open_mandate("Lena", "Romashka");
+        world.as_member("Lena", "grant Sasha Romashka/CRM --level view").done();
+        world
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    pub fn init(&self, owner: &str) {
+        let (ek, kit, kit_pw) = (self.path("epoch-key"), self.path("kit"), self.file("kit-pw", "kit zebra umbrella quantum teapot"));
+        let command = format!(
+            "init --owner {owner} --epoch-key file:{} --kit {} --kit-passphrase-file {} --otpauth-out {}",
+            ek.display(),
+            kit.display(),
+            kit_pw.display(),
+            self.otp_file(owner).display()
+        );
+        self.as_member(owner, &command).done();
+    }
+
+    pub fn unlock(&self, member: &str) {
+        self.as_member(member, "unlock --for 8h").done();
+    }
+
+    pub fn add_member(&self, name: &str, role: &str) {
+        let otp = self.otp_file(name);
+        self.as_member("Olga", &format!("member add {name} --role {role} --otpauth-out {}", otp.display())).done();
+    }
+
+    pub fn open_mandate(&self, lead: &str, operator: &str) {
+        let rows = self.file(
+            "rows.csv",
+            "system;category;platform;data;levels;purposes\n\
+             CRM;CRM;amoCRM;contacts;view / edit;lead handling\n\
+             Form;site form;Tilda;contacts;view;lead handling\n\
+             Bot;chat-bot;Telegram;messages;reply;answers | setup\n\
+             Ads;ad platform;Yandex Direct;audiences;configure;campaigns\n",
+        );
+        let seed = self.file("seed", "otpauth://totp/amo:lead?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
+        let rows = rows.display();
+        self.as_member(lead, &format!("mandate open {operator} --contract 17/2026 --signed 2026-01-15 --until 2026-12-31 --rows {rows}")).done();
+        self.as_member(lead, &format!("credential add {operator}/CRM --user crm@{operator}.test --url https://{operator}.test --generate --totp-file {}", seed.display())).done();
+        self.as_member(lead, &format!("credential add {operator}/Bot --kind bot_token --generate 40")).done();
+    }
+
+    fn otp_file(&self, member: &str) -> PathBuf {
+        self.path(&format!("otp-{member}"))
+    }
+
+    /// A code of a member that was not used before; time passes where there is none in this step.
+    pub fn fresh_code(&self, member: &str) -> String {
+        let uri = std::fs::read_to_string(self.otp_file(member)).unwrap();
+        let seed = Seed::parse(uri.trim()).unwrap();
+        let mut used = self.used.lock().unwrap();
+        let last = used.get(member).copied().unwrap_or(0);
+        if self.clock.now().unix_seconds() / 30 <= last {
+            let ahead = (last + 1) * 30 - self.clock.now().unix_seconds();
+            self.clock.pass(i64::try_from(ahead).unwrap() * 1000);
+        }
+        used.insert(member.to_owned(), self.clock.now().unix_seconds() / 30);
+        seed.code(self.clock.now().unix_seconds()).0
+    }
+
+    /// Runs a command line as a member, words split at spaces.
+    pub fn as_member(&self, member: &str, line: &str) -> Output {
+        self.run(member, &line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs a command as a member who answers every prompt.
+    pub fn run(&self, member: &str, args: &[&str]) -> Output {
+        self.run_with(member, args, b"", false)
+    }
+
+    /// As [`World::run`], with standard input, or on a terminal.
+    pub fn run_with(&self, member: &str, args: &[&str], stdin: &[u8], tty: bool) -> Output {
+        self.with_edge(member, stdin, tty, |edge| {
+            let vault = self.path("vault");
+            let state = self.path("state");
+            let fixed = ["mandatum", "--vault", vault.to_str().unwrap(), "--state", state.to_str().unwrap(), "--member", member];
+            let all: Vec<&str> = fixed.iter().copied().chain(args.iter().copied()).collect();
+            match Cli::parse_args(all) {
+                Ok(cli) => cli.run(edge),
+                Err(code) => code,
+            }
+        })
+    }
+
+    fn with_edge(&self, member: &str, stdin: &[u8], tty: bool, work: impl FnOnce(&mut Edge<'_>) -> u8) -> Output {
+        let host = self.host();
+        let mut person =
+            Person { world: self, member: member.to_owned(), stdin: stdin.to_vec(), tty, stdout: Vec::new(), stderr: String::new() };
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let wait = |duration: std::time::Duration| self.clock.pass(i64::try_from(duration.as_millis()).unwrap());
+        let mut edge = Edge {
+            host: &host,
+            clock,
+            entropy: Arc::new(System),
+            session_keys: self.sessions.clone(),
+            terminal: &mut person,
+            wait: &wait,
+            demo: None,
+        };
+        let code = work(&mut edge);
+        Output { code, stdout: String::from_utf8_lossy(&person.stdout).into_owned(), stderr: person.stderr }
+    }
+
+    pub fn host(&self) -> LocalHost {
+        LocalHost { clock: self.clock.clone(), entropy: Arc::new(System), keys: None }
+    }
+
+    /// The broker of this vault, as a member's program would reach it.
+    pub fn gate(&self) -> Arc<dyn mandatum::api::Gate> {
+        self.host().gate(&self.places()).unwrap()
+    }
+
+    pub fn places(&self) -> mandatum::api::Places {
+        mandatum::api::Places { vault: self.path("vault"), state: self.path("state") }
+    }
+
+    /// The member's keys, opened with the passphrase everybody has here.
+    pub fn identity(&self, member: &str) -> mandatum::agent::Identity {
+        let name = mandatum::model::Name::parse(member).unwrap();
+        let vault = self.host().vault_id(&self.places()).unwrap();
+        let path = mandatum::agent::identity_path(&self.places().identities(), vault, &name);
+        mandatum::agent::Identity::load(&path, &Secret::copy_of(PASSPHRASE.as_bytes())).unwrap()
+    }
+
+    /// A member's program with a fresh session, for requests the command line does not make.
+    pub fn program(&self, member: &str) -> mandatum::agent::Program {
+        let identity = self.identity(member);
+        let mut program = mandatum::agent::Program::new(self.gate(), identity, &self.path("state"), Arc::new(System));
+        program.unlock(self.fresh_code(member), 8 * 3_600_000).unwrap();
+        program
+    }
+
+    pub fn copy_to(&self, from: &str, to: &str) {
+        copy_dir(&self.path(from), &self.path(to));
+    }
+}
+
+pub const PASSPHRASE: &str = "correct horse battery staple orbit";
+
+/// Copies a directory with everything in it.
+pub fn copy_dir(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Answers prompts as the people of a [`World`] do.
+struct Person<'a> {
+    world: &'a World,
+    member: String,
+    stdin: Vec<u8>,
+    tty: bool,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Terminal for Person<'_> {
+    fn stdout_is_terminal(&self) -> bool {
+        self.tty
+    }
+    fn can_prompt(&self) -> bool {
+        true
+    }
+    fn read_secret(&mut self, prompt: &str) -> io::Result<Secret> {
+        let kit = prompt.contains("recovery kit");
+        let answer = if kit { "kit zebra umbrella quantum teapot" } else { PASSPHRASE };
+        Ok(Secret::copy_of(answer.as_bytes()))
+    }
+    fn read_line(&mut self, prompt: &str) -> io::Result<String> {
+        // "Two-factor code of NAME: " and "Code that the app shows for NAME: "
+        let name = prompt.trim_end_matches(": ").rsplit(' ').next().unwrap_or("").to_owned();
+        if prompt.contains("ode ") {
+            return Ok(self.world.fresh_code(&name));
+        }
+        self.stderr.push_str(prompt);
+        let _ = &self.member;
+        Ok("1".into())
+    }
+    fn read_stdin(&mut self) -> io::Result<Secret> {
+        Ok(Secret::copy_of(&self.stdin))
+    }
+    fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn say(&mut self, line: &str) {
+        self.stderr.push_str(line);
+        self.stderr.push('\n');
+    }
+    fn progress(&mut self, _what: &str, _total: u64) -> Progress {
+        Progress::silent()
+    }
+}
