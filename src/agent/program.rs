@@ -4,7 +4,7 @@ use super::identity::{Identity, Newcomer, to_json};
 use super::pins::Pins;
 use super::wrapping::{NewSecret, Prepared, wrap_onward, wrap_version};
 use crate::api::{
-    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, Located, LocateAsk, MandateView, NameAsk, Nothing,
+    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, LocateAsk, Located, MandateView, NameAsk, Nothing,
     Proof, RecipientLine, RecipientsAsk, Refusal, Released, Request, Seen, UnlockAnswer, UnlockAsk, WrapsLoad,
 };
 use crate::crypto::{
@@ -16,8 +16,8 @@ use crate::ledger::{
     verify_inclusion,
 };
 use crate::model::{
-    Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce, ReuseTag,
-    Role, RowId, SecondFactor, SessionId, Text, UnitId,
+    Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
+    ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -324,7 +324,11 @@ impl Program {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub fn admit_again(&self, admissions: &[Blob], roles: BTreeSet<Role>) -> Result<(Signed, Option<Blob>), AgentError> {
+    pub fn admit_again(
+        &self,
+        admissions: &[Blob],
+        roles: BTreeSet<Role>,
+    ) -> Result<(Signed, Option<Blob>), AgentError> {
         let broken = || AgentError::Untrusted("the member's admission cannot be read");
         let signed = admissions.last().and_then(from_blob).ok_or_else(broken)?;
         let old: Admission = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| broken())?;
@@ -348,7 +352,9 @@ impl Program {
     }
 
     fn reuse_key(&self) -> Result<Key, AgentError> {
-        let missing = || AgentError::Failed("your roles do not include the vault's reuse key; an owner sets your roles anew".into());
+        let missing = || {
+            AgentError::Failed("your roles do not include the vault's reuse key; an owner sets your roles anew".into())
+        };
         let wrapped = self.reuse_key.as_ref().ok_or_else(missing)?;
         let plain = open_note(&self.identity.enc, &wrapped.0).map_err(|_| missing())?;
         Key::from_slice(plain.expose()).ok_or_else(missing)
@@ -436,8 +442,7 @@ impl Program {
             state = Some(second_factor);
         }
         let seeds = prepared.seeds_digest();
-        let ask =
-            api::CredentialRotateAsk { credential: found.credential, version, second_factor: state, seeds };
+        let ask = api::CredentialRotateAsk { credential: found.credential, version, second_factor: state, seeds };
         self.send::<api::CredentialRotateCall>(Some(found.unit), None, ask, &prepared.load)
     }
 
@@ -465,7 +470,8 @@ impl Program {
         let mut directory = self.directory(&hello.charters)?;
         let lines = self.ask::<api::MemberListCall>(None, None, Nothing {})?;
         // Owners first: they vouch for the others.
-        let mut waiting: Vec<Signed> = lines.iter().flat_map(|line| line.admissions.iter().filter_map(from_blob)).collect();
+        let mut waiting: Vec<Signed> =
+            lines.iter().flat_map(|line| line.admissions.iter().filter_map(from_blob)).collect();
         let mut before = usize::MAX;
         while waiting.len() < before {
             before = waiting.len();

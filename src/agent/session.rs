@@ -14,7 +14,9 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// No place for the session key.
-    #[error("there is no kernel or system keyring for the session key here ({0}); give passphrase and code with each command instead")]
+    #[error(
+        "there is no kernel or system keyring for the session key here ({0}); give passphrase and code with each command instead"
+    )]
     Keys(String),
     /// The file cannot be read or written.
     #[error("the session file cannot be read or written: {0}")]
@@ -41,7 +43,7 @@ pub struct KernelKeys;
 
 #[cfg(target_os = "linux")]
 mod kernel {
-    use super::{Key, KernelKeys, SessionError, SessionKeys};
+    use super::{KernelKeys, Key, SessionError, SessionKeys};
     use linux_keyutils::{KeyError, KeyRing, KeyRingIdentifier};
 
     /// The user keyring, made readable from any shell of this account: a process that was started without a session

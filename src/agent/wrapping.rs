@@ -78,7 +78,8 @@ pub(super) fn wrap_fields(
 ) -> Result<NewVersion, AgentError> {
     let dek = Key::generate(entropy);
     let ct = seal_ct(&dek, ctx, fields, entropy);
-    let rec = wrap_inner(recovery, ctx, &dek).map_err(|_| AgentError::Untrusted("the recovery recipient is not one"))?;
+    let rec =
+        wrap_inner(recovery, ctx, &dek).map_err(|_| AgentError::Untrusted("the recovery recipient is not one"))?;
     version.ct = hash(&ct);
     let (ct_hash, rec_hash) = (version.ct, hash(&rec));
     let of_version = Statement {
@@ -94,7 +95,13 @@ pub(super) fn wrap_fields(
         wraps.push(wrap_to(me, &of_version, &dek, *grant, bundle)?);
     }
     let statement = sign(me, &of_version);
-    prepared.load.secrets.push(SecretLoad { credential: ctx.credential, ct: Blob(ct), rec: Blob(rec), statement, wraps });
+    prepared.load.secrets.push(SecretLoad {
+        credential: ctx.credential,
+        ct: Blob(ct),
+        rec: Blob(rec),
+        statement,
+        wraps,
+    });
     Ok(version)
 }
 
@@ -120,11 +127,7 @@ fn wrap_to(
     grant: GrantId,
     bundle: &Bundle,
 ) -> Result<WrapLoad, AgentError> {
-    let ctx = Ctx {
-        to: Some((grant, bundle.member)),
-        recipient: recipient_digest(&bundle.enc),
-        ..of_version.ctx
-    };
+    let ctx = Ctx { to: Some((grant, bundle.member)), recipient: recipient_digest(&bundle.enc), ..of_version.ctx };
     let inner = wrap_inner(&bundle.enc, &ctx, dek).map_err(|_| AgentError::Untrusted("a reader's key is not one"))?;
     let statement = sign(me, &Statement { ctx, inner: hash(&inner), ..of_version.clone() });
     Ok(WrapLoad { ctx, inner: Blob(inner), statement })

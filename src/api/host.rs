@@ -68,10 +68,16 @@ pub struct Recovery<'a> {
     /// The owner who is at the keyboard.
     pub owner: Name,
     /// Asks for a new second factor where the old one was lost with the anchor: gives the encoded seed and a code.
-    pub enrol: &'a mut dyn FnMut() -> Result<(Secret, String), Refusal>,
+    pub enrol: &'a mut AskEnrol<'a>,
     /// Shows the grants that would be made anew after the anchor was lost; gives back which of them to make.
-    pub confirm: &'a mut dyn FnMut(&[Reissue]) -> Result<Vec<bool>, Refusal>,
+    pub confirm: &'a mut AskConfirm<'a>,
 }
+
+/// Asks for a fresh second factor: the encoded seed and a code that confirms it.
+pub type AskEnrol<'a> = dyn FnMut() -> Result<(Secret, String), Refusal> + 'a;
+
+/// Asks which of these grants to make anew.
+pub type AskConfirm<'a> = dyn FnMut(&[Reissue]) -> Result<Vec<bool>, Refusal> + 'a;
 
 /// A grant that would be made anew.
 #[derive(Clone, Debug, Serialize)]

@@ -7,8 +7,8 @@ use super::views::{
 use super::{Call, Seen};
 use crate::crypto::{Ctx, Signed};
 use crate::model::{
-    Blob, CredentialFacts, CredentialId, Date, GrantFacts, GrantId, Instant, MemberId, Name, NewVersion, Nonce, ReuseTag,
-    RowId, SecondFactor, SessionId, Text, UnitId, Verb, Zone,
+    Blob, CredentialFacts, CredentialId, Date, GrantFacts, GrantId, Instant, MemberId, Name, NewVersion, Nonce,
+    ReuseTag, RowId, SecondFactor, SessionId, Text, UnitId, Verb, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

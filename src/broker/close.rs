@@ -83,10 +83,13 @@ pub fn settle(vault: &mut Vault<'_>, caller: &Caller, request: Request<SettleAsk
     }
     let mut mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
     let row = mandate.row_named(ask.system.as_str()).ok_or(Refusal::NotFound)?.id;
-    let mut named = mandate.credentials_of(row).filter(|c| ask.credential.is_empty() || c.name.same(ask.credential.as_str()));
+    let mut named =
+        mandate.credentials_of(row).filter(|c| ask.credential.is_empty() || c.name.same(ask.credential.as_str()));
     let credential = match (named.next(), named.next()) {
         (Some(only), None) => only.clone(),
-        (Some(_), Some(_)) => return Err(Refusal::input("credential", "the row has several; name one: OPERATOR/SYSTEM/NAME")),
+        (Some(_), Some(_)) => {
+            return Err(Refusal::input("credential", "the row has several; name one: OPERATOR/SYSTEM/NAME"));
+        }
         (None, _) => return Err(Refusal::NotFound),
     };
     drop(named);

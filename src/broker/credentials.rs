@@ -125,7 +125,10 @@ impl Writes {
         let live: Vec<GrantFacts> =
             mandate.live_grants().map(|grant| grant.facts.clone()).filter(|grant| grant.row == row).collect();
         if live.len() != sent.wraps.len() {
-            return Err(wrong("wraps", "does not hold one wrap for each live grant of the row; somebody was granted or revoked meanwhile, try again"));
+            return Err(wrong(
+                "wraps",
+                "does not hold one wrap for each live grant of the row; somebody was granted or revoked meanwhile, try again",
+            ));
         }
         for grant in &live {
             let wrap = sent.wraps.iter().find(|wrap| wrap.ctx.to == Some((grant.id, grant.member)));
@@ -203,11 +206,8 @@ pub fn outer(
     version: &Statement,
 ) -> Result<WrapRow, Refusal> {
     let member = vault.roster.member(grant.member).ok_or(Refusal::NotFound)?;
-    let ctx = Ctx {
-        to: Some((grant.id, grant.member)),
-        recipient: recipient_digest(&member.bundle.enc),
-        ..version.ctx
-    };
+    let ctx =
+        Ctx { to: Some((grant.id, grant.member)), recipient: recipient_digest(&member.bundle.enc), ..version.ctx };
     let said = check_statement(caller, &wrap.statement, &ctx)?;
     let same_version = (said.ct, said.rec, said.commit) == (version.ct, version.rec, version.commit);
     if wrap.ctx != ctx || !same_version || said.inner != hash(&wrap.inner.0) {

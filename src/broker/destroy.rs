@@ -20,7 +20,9 @@ impl Vault<'_> {
             self.find_dead(unit, &mut destroy)?;
         }
         // Members who left have no second factor any more.
-        let gone = |id: &MemberId| self.roster.member(*id).is_none_or(|m| matches!(m.standing, crate::model::Standing::Removed { .. }));
+        let gone = |id: &MemberId| {
+            self.roster.member(*id).is_none_or(|m| matches!(m.standing, crate::model::Standing::Removed { .. }))
+        };
         let factors = self.anchor.core().factors.iter().map(|factor| factor.member);
         destroy.members = factors.filter(gone).collect();
         let epoch = if destroy.is_empty() { None } else { Some(self.anchor.rotate(&destroy)?) };

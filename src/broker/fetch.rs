@@ -65,11 +65,7 @@ pub fn code(vault: &mut Vault<'_>, caller: &Caller, request: Request<FetchAsk>, 
     Ok(CodeAnswer { code, seconds, proof })
 }
 
-fn asked_mandate(
-    vault: &mut Vault<'_>,
-    caller: &Caller,
-    unit: Option<UnitId>,
-) -> Result<(UnitId, Mandate), Refusal> {
+fn asked_mandate(vault: &mut Vault<'_>, caller: &Caller, unit: Option<UnitId>) -> Result<(UnitId, Mandate), Refusal> {
     let unit = unit.ok_or(Refusal::NotFound)?;
     let mandate = vault.mandate(unit)?.ok_or(Refusal::NotFound)?;
     // To somebody who never had to do with it, a mandate is not there.
@@ -79,7 +75,9 @@ fn asked_mandate(
 fn onward_purpose(vault: &Vault<'_>, ask: &FetchAsk) -> Result<Option<Text>, Refusal> {
     let Some(member) = ask.onward else { return Ok(None) };
     let name = vault.roster.member(member).ok_or(Refusal::NotFound)?.name().clone();
-    Text::parse(&format!("grant to {name} / допуск: {name}")).map(Some).map_err(|e| Refusal::input("member", e.to_string()))
+    Text::parse(&format!("grant to {name} / допуск: {name}"))
+        .map(Some)
+        .map_err(|e| Refusal::input("member", e.to_string()))
 }
 
 fn permits(
@@ -144,6 +142,9 @@ fn permit(
         (crate::model::Verb::Code, _, SecondFactor::Elsewhere { holder }) => {
             Err(Refusal::input("second factor", format!("the code goes to {holder}'s device; ask there")))
         }
-        _ => Err(Refusal::input("second factor", "no seed is stored for this credential; a lead adds it with 'credential rotate --totp-file'")),
+        _ => Err(Refusal::input(
+            "second factor",
+            "no seed is stored for this credential; a lead adds it with 'credential rotate --totp-file'",
+        )),
     }
 }

@@ -9,7 +9,7 @@ use crate::anchor::Change;
 use crate::api::{GrantAsk, Refusal, Request, WrapsLoad};
 use crate::crypto::{Signed, Statement};
 use crate::ledger::Outcome;
-use crate::model::{Event, GrantFacts, GrantId, GrantOrigin, Mandate, Row, Text, Why};
+use crate::model::{Event, GrantFacts, GrantId, GrantOrigin, Mandate, Text, Why};
 use crate::store::WrapRow;
 
 /// Makes a grant, with the wraps of everything under its row. A live grant of the same member under the row ends with
@@ -33,7 +33,7 @@ pub fn grant(
     if !member.is_active() {
         return Err(Refusal::input("member", format!("{} is not an active member", member.name())));
     }
-    check_bounds(&mandate, &row, &facts)?;
+    mandate.check_bounds(&row, &facts).map_err(|(field, sentence)| Refusal::input(field, sentence))?;
 
     // What the new grant replaces.
     let (unit, now) = (mandate.unit, vault.now());
@@ -84,42 +84,19 @@ fn wraps(
     let secrets = mandate.credentials_of(facts.row).filter_map(|c| c.current.as_ref().map(|v| (c.id, v.number)));
     let secrets: Vec<_> = secrets.collect();
     if secrets.len() != load.wraps.len() {
-        return Err(Refusal::input("wraps", "does not hold one wrap for each secret of the row; it changed meanwhile, try again"));
+        return Err(Refusal::input(
+            "wraps",
+            "does not hold one wrap for each secret of the row; it changed meanwhile, try again",
+        ));
     }
     for (credential, version) in secrets {
         let wrap = load.wraps.iter().find(|w| (w.ctx.credential, w.ctx.version) == (credential, version));
-        let wrap = wrap.ok_or_else(|| Refusal::input("wraps", "lacks a secret of the row, or has an old version; try again"))?;
+        let wrap =
+            wrap.ok_or_else(|| Refusal::input("wraps", "lacks a secret of the row, or has an old version; try again"))?;
         let row = vault.store.secret(mandate.unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
         let signed: Signed = postcard::from_bytes(&row.statement).map_err(|_| changed("a statement"))?;
-        let said: Statement =
-            serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
+        let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
         wraps.push((credential, outer(vault, caller, mandate.unit, facts, wrap, &said)?));
     }
     Ok(wraps)
-}
-
-/// Never wider or longer than the row: the refusal says which bound, and what would be allowed.
-fn check_bounds(mandate: &Mandate, row: &Row, facts: &GrantFacts) -> Result<(), Refusal> {
-    let allowed: Vec<&str> = row.terms.levels.iter().map(|level| level.name()).collect();
-    if let Some(wider) = facts.levels.difference(&row.terms.levels).next() {
-        let sentence =
-            format!("'{}' is wider than the row '{}' allows; allowed: {}", wider.name(), row.system, allowed.join(", "));
-        return Err(Refusal::input("level", sentence));
-    }
-    if let Some(outside) = facts.purposes.iter().find(|purpose| !row.terms.purposes.contains(purpose)) {
-        let allowed: Vec<&str> = row.terms.purposes.iter().map(Text::as_str).collect();
-        let sentence = format!("'{outside}' is not a purpose of the row '{}'; allowed: {}", row.system, allowed.join("; "));
-        return Err(Refusal::input("purpose", sentence));
-    }
-    if !facts.term.within(&row.terms.term) {
-        let sentence = format!(
-            "is outside the row '{}', which runs from {} to {} inclusive ({})",
-            row.system,
-            row.terms.from,
-            row.terms.until,
-            mandate.zone.as_str()
-        );
-        return Err(Refusal::input("until", sentence));
-    }
-    Ok(())
 }

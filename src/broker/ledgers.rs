@@ -159,7 +159,8 @@ pub fn extract(
 
     let charters: Option<Vec<_>> = vault.roster.charters.iter().map(from_blob).collect();
     let charters = charters.ok_or_else(|| changed("the roster's charters"))?;
-    let root = charters.first().map(|charter| *charter.claimed_key()).ok_or_else(|| changed("the roster's charters"))?;
+    let root =
+        charters.first().map(|charter| *charter.claimed_key()).ok_or_else(|| changed("the roster's charters"))?;
     let head = Extract { root, unit, charters, admissions: admissions_in_order(&vault.roster) };
     let failed = |error: std::io::Error| Refusal::Failed(error.to_string());
     let mut writer = ExtractWriter::new(Vec::new(), head).map_err(failed)?;

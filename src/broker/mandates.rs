@@ -65,11 +65,8 @@ pub fn open(
     let mut before = vec![Change::Opened { unit, state_key, evidence_key }];
     before.extend(grant_keys(vault, unit, &grants));
     let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
-    let named = Draft {
-        unit: vault.roster.unit,
-        outcome: Outcome::Roster(RosterEvent::MandateOpened { unit }),
-        state: None,
-    };
+    let named =
+        Draft { unit: vault.roster.unit, outcome: Outcome::Roster(RosterEvent::MandateOpened { unit }), state: None };
     vault.record(Some(caller), vec![draft, named], before, |txn| txn.add_unit(unit, &label, &wrapped))?;
     Ok(unit)
 }
@@ -112,12 +109,7 @@ fn phase_name(phase: &Phase) -> &'static str {
 ///
 /// # Errors
 /// [`Refusal::NotFound`].
-pub fn show(
-    vault: &mut Vault<'_>,
-    caller: &Caller,
-    request: Request<NameAsk>,
-    (): (),
-) -> Result<MandateView, Refusal> {
+pub fn show(vault: &mut Vault<'_>, caller: &Caller, request: Request<NameAsk>, (): ()) -> Result<MandateView, Refusal> {
     let mandate = vault.find(caller.member(), caller.verb(), &request.ask.operator)?;
     let scope = policy::reach(caller.member(), caller.verb(), Some(&mandate));
     view(vault, mandate, (scope == Scope::Granted).then(|| caller.id()))
@@ -215,7 +207,8 @@ fn changes(vault: &Vault<'_>, mandate: &Mandate, ask: &MandateAmendAsk) -> Resul
 }
 
 fn row_to_change<'a>(mandate: &'a Mandate, system: &str) -> Result<&'a Row, Refusal> {
-    let missing = || Refusal::input("rows", format!("there is no row '{system}' in force; see 'mandatum mandate show'"));
+    let missing =
+        || Refusal::input("rows", format!("there is no row '{system}' in force; see 'mandatum mandate show'"));
     mandate.live_rows().find(|row| row.system.same(system)).ok_or_else(missing)
 }
 
@@ -234,7 +227,9 @@ fn merged(old: &RowTerms, spec: &RowSpec, bounds: &Bounds<'_>) -> Result<RowTerm
 }
 
 fn new_row(vault: &Vault<'_>, spec: &RowSpec, bounds: &Bounds<'_>) -> Result<RowChange, Refusal> {
-    let lacks = |what: &str| Refusal::input("rows", format!("row '{}' has no {what}; every row says at least one", spec.system));
+    let lacks = |what: &str| {
+        Refusal::input("rows", format!("row '{}' has no {what}; every row says at least one", spec.system))
+    };
     if spec.levels.is_empty() {
         return Err(lacks("access level"));
     }

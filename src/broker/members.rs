@@ -17,7 +17,12 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// Input where the name is taken, the signatures are not right, or the code is wrong.
-pub fn add(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberAddAsk>, load: EnrolLoad) -> Result<(), Refusal> {
+pub fn add(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<MemberAddAsk>,
+    load: EnrolLoad,
+) -> Result<(), Refusal> {
     let (bundle, admission) = admitted(vault, caller, &request.ask.admission)?;
     if vault.roster.named(bundle.name.as_str()).is_some() {
         return Err(Refusal::input("name", "another member has this name; choose another"));
@@ -39,7 +44,8 @@ pub fn add(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberAddAsk
 /// Input where it does not.
 pub fn confirm_seed(seed: &[u8], code: &str, unix_seconds: u64) -> Result<u64, Refusal> {
     let seed = Seed::decode(&Secret::copy_of(seed)).ok_or_else(|| Refusal::input("second factor", "is not a seed"))?;
-    let wrong = || Refusal::input("code", "does not confirm the second factor; check the clock of the device and try again");
+    let wrong =
+        || Refusal::input("code", "does not confirm the second factor; check the clock of the device and try again");
     seed.step_of(code, unix_seconds).ok_or_else(wrong)
 }
 
@@ -124,7 +130,12 @@ pub fn resume(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberAsk
 ///
 /// # Errors
 /// Input where the code does not confirm it.
-pub fn factor(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberAsk>, load: EnrolLoad) -> Result<(), Refusal> {
+pub fn factor(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<MemberAsk>,
+    load: EnrolLoad,
+) -> Result<(), Refusal> {
     let member = named(vault, &request.ask.name)?;
     let seed = Zeroizing::new(load.seed);
     let step = confirm_seed(&seed, &load.code, vault.settings.clock.now().unix_seconds())?;
@@ -145,8 +156,7 @@ pub fn remove(
     let member = named(vault, &request.ask.name)?;
     apply(vault, caller, RosterEvent::Removed { member }, vec![Change::AllOver(member)])?;
     let exposure = exposure_of(vault, None, member)?;
-    let (grants, epoch) =
-        end_grants(vault, caller, None, |grant| grant.facts.member == member, &Why::MemberRemoved)?;
+    let (grants, epoch) = end_grants(vault, caller, None, |grant| grant.facts.member == member, &Why::MemberRemoved)?;
     let epoch = match epoch {
         Some(epoch) => epoch,
         // Without grants there is still a second factor to destroy.
@@ -161,7 +171,8 @@ fn named(vault: &Vault<'_>, name: &Name) -> Result<MemberId, Refusal> {
 
 /// Checks an admission the way every other member's program will: signed by this owner, over the member's own keys.
 fn admitted(vault: &Vault<'_>, caller: &Caller, signed: &Signed) -> Result<(Bundle, Admission), Refusal> {
-    let refused = || Refusal::input("admission", "is not the asking owner's signature over a member's own keys and roles");
+    let refused =
+        || Refusal::input("admission", "is not the asking owner's signature over a member's own keys and roles");
     let bundle = vault.directory()?.admit(signed).map_err(|_| refused())?.clone();
     let admission: Admission = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| refused())?;
     if admission.by != Some(caller.id()) || admission.roles.is_empty() {

@@ -32,7 +32,6 @@ mod verify;
 pub use found::found;
 pub use restart::restart;
 
-
 use crate::anchor::{Anchor, AnchorError, Home, StateLock};
 use crate::api::{self, Call, Frame, Gate, Hello, Refusal};
 use crate::crypto::Entropy;
@@ -92,7 +91,8 @@ impl Broker {
         work: impl FnOnce(&mut Vault<'_>, &mut VecDeque<Nonce>, &mut HashMap<Nonce, MemberId>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let _lock = StateLock::take(&self.settings.home.dir).map_err(|e| Refusal::Failed(format!("state lock: {e}")))?;
+        let _lock =
+            StateLock::take(&self.settings.home.dir).map_err(|e| Refusal::Failed(format!("state lock: {e}")))?;
         let Inner { open, nonces, step_ups } = &mut *inner;
         // Another process may have changed the files since; what it left is read anew.
         if let Some((anchor, _)) = open
@@ -227,7 +227,9 @@ impl From<StoreError> for Refusal {
 impl From<AnchorError> for Refusal {
     fn from(error: AnchorError) -> Self {
         match error {
-            AnchorError::Corrupt | AnchorError::Epoch | AnchorError::Missing(_) => Refusal::Integrity(error.to_string()),
+            AnchorError::Corrupt | AnchorError::Epoch | AnchorError::Missing(_) => {
+                Refusal::Integrity(error.to_string())
+            }
             AnchorError::Keys(_) | AnchorError::Io(_) => Refusal::Failed(error.to_string()),
         }
     }

@@ -17,12 +17,7 @@ const OVERVIEW_DAYS: u32 = 30;
 ///
 /// # Errors
 /// Integrity where a mandate does not hold together.
-pub fn due(
-    vault: &mut Vault<'_>,
-    caller: &Caller,
-    request: Request<DueAsk>,
-    (): (),
-) -> Result<Vec<DueLine>, Refusal> {
+pub fn due(vault: &mut Vault<'_>, caller: &Caller, request: Request<DueAsk>, (): ()) -> Result<Vec<DueLine>, Refusal> {
     let mandates = vault.mandates_for(caller.member(), caller.verb())?;
     Ok(due_lines(vault, caller, &mandates, request.ask.days))
 }

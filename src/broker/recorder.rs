@@ -5,9 +5,7 @@ use super::vault::{Vault, changed, entry_context, evidence_key, open_entry, seal
 use crate::anchor::{Change, Head};
 use crate::api::{Proof, Refusal, Seen};
 use crate::crypto::{Topic, hash, seal};
-use crate::ledger::{
-    Checkpoint, ClockMark, Entry, Outcome, Record, append, consistency_proof, inclusion_proof, root,
-};
+use crate::ledger::{Checkpoint, ClockMark, Entry, Outcome, Record, append, consistency_proof, inclusion_proof, root};
 use crate::model::{Deny, Digest, HighWater, UnitId};
 use crate::policy::ClockReading;
 use crate::store::{StoreError, Write, encode_entry};
@@ -104,7 +102,8 @@ impl Vault<'_> {
             changes.push(Change::Used(session, self.now()));
         }
         self.anchor.note(changes)?;
-        let receipt = |item: Placed| Receipt { unit: item.unit, seq: item.seq, entry: item.entry, outcome: item.outcome };
+        let receipt =
+            |item: Placed| Receipt { unit: item.unit, seq: item.seq, entry: item.entry, outcome: item.outcome };
         Ok(placed.into_iter().map(receipt).collect())
     }
 

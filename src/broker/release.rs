@@ -54,14 +54,7 @@ fn release_one(
     // Whoever receives it verifies the statement; here it only says whose admissions to send along.
     let said: Statement = serde_json::from_slice(statement.unverified_bytes()).map_err(|_| changed("a statement"))?;
     let admissions = chain_to(&vault.roster, said.author);
-    Ok(Released {
-        credential,
-        version,
-        inner: Blob(inner),
-        ct: Blob(secret.ct),
-        statement,
-        admissions,
-    })
+    Ok(Released { credential, version, inner: Blob(inner), ct: Blob(secret.ct), statement, admissions })
 }
 
 /// The current code of the account that this permit and this record are about. The seed stays here.

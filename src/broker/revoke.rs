@@ -81,7 +81,11 @@ pub fn end_grants(
 }
 
 /// What a member opened and nobody has rotated since, in one or all mandates.
-pub fn exposure_of(vault: &mut Vault<'_>, only: Option<UnitId>, member: MemberId) -> Result<Vec<ExposureLine>, Refusal> {
+pub fn exposure_of(
+    vault: &mut Vault<'_>,
+    only: Option<UnitId>,
+    member: MemberId,
+) -> Result<Vec<ExposureLine>, Refusal> {
     let mut mandates = vault.mandates()?;
     mandates.retain(|mandate| only.is_none_or(|only| only == mandate.unit) && mandate.concerns(member));
     exposure::lines(vault, &mandates, Some(member))

@@ -28,7 +28,10 @@ pub fn sweep(vault: &mut Vault<'_>, _: &Caller, _: Request<Nothing>, (): ()) -> 
 /// Input where the clock stands behind: set it right instead.
 pub fn confirm_clock(vault: &mut Vault<'_>, caller: &Caller, _: Request<Nothing>, (): ()) -> Result<(), Refusal> {
     if matches!(vault.clock, crate::policy::ClockReading::Behind(_)) {
-        return Err(Refusal::input("clock", "stands behind the latest record; set it right, there is nothing to confirm"));
+        return Err(Refusal::input(
+            "clock",
+            "stands behind the latest record; set it right, there is nothing to confirm",
+        ));
     }
     let from = vault.anchor.core().high.at;
     let event = Outcome::Roster(RosterEvent::ClockConfirmed { from });

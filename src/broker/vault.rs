@@ -256,7 +256,8 @@ pub fn chain_to(roster: &Roster, member: MemberId) -> Vec<Blob> {
     while let Some(id) = waiting.pop() {
         for admission in roster.member(id).into_iter().flat_map(|member| member.admissions.iter().rev()) {
             let signed = from_blob(admission);
-            let by = signed.and_then(|s| serde_json::from_slice::<Admission>(s.unverified_bytes()).ok()).and_then(|a| a.by);
+            let by =
+                signed.and_then(|s| serde_json::from_slice::<Admission>(s.unverified_bytes()).ok()).and_then(|a| a.by);
             if let Some(owner) = by.filter(|owner| !seen.contains(owner)) {
                 seen.push(owner);
                 waiting.push(owner);

@@ -14,8 +14,7 @@ use std::collections::HashMap;
 /// None for what it finds: that is the report. Only where reading fails.
 pub fn verify(vault: &mut Vault<'_>, _: &Caller, _: Request<Nothing>, (): ()) -> Result<VerifyReport, Refusal> {
     let directory = vault.directory()?;
-    let mut report =
-        VerifyReport { ledgers: 0, records: 0, flaws: Vec::new(), root: directory.root_fingerprint() };
+    let mut report = VerifyReport { ledgers: 0, records: 0, flaws: Vec::new(), root: directory.root_fingerprint() };
     if vault.store.check_file().is_err() {
         report.flaws.push("SQLite finds the database file damaged".into());
     }
@@ -126,7 +125,11 @@ fn verify_rows(vault: &mut Vault<'_>, directory: &Directory, mandate: &Mandate) 
             return Err(changed("a fingerprint"));
         }
     }
-    if vault.store.row_counts(unit)? == [secrets, wraps, seeds, reuse] { Ok(()) } else { Err(changed("the rows of the mandate")) }
+    if vault.store.row_counts(unit)? == [secrets, wraps, seeds, reuse] {
+        Ok(())
+    } else {
+        Err(changed("the rows of the mandate"))
+    }
 }
 
 /// The recovery statement of a stored version, which names everything that belongs to it.
@@ -162,11 +165,8 @@ fn verify_wrap(
     let row = vault.store.wrap(unit, grant.facts.id, version.ctx.credential)?.ok_or_else(|| changed("a wrap"))?;
     let said = verify_statement(directory, &row.statement)?;
     let bundle = directory.member(grant.facts.member).ok_or_else(|| changed("a member"))?;
-    let ctx = Ctx {
-        to: Some((grant.facts.id, grant.facts.member)),
-        recipient: recipient_digest(&bundle.enc),
-        ..version.ctx
-    };
+    let ctx =
+        Ctx { to: Some((grant.facts.id, grant.facts.member)), recipient: recipient_digest(&bundle.enc), ..version.ctx };
     let key = vault.segment(unit)?.grant(grant.facts.id).map(Key::duplicate).ok_or_else(|| changed("a grant's key"))?;
     let inner = derive_outer_key(&key, &ctx).digest_inside(&row.outer).map_err(|_| changed("a wrap"))?;
     let fits = said.ctx == ctx && said.inner == inner && (said.ct, said.commit) == (version.ct, version.commit);
@@ -179,6 +179,9 @@ fn verify_statement(directory: &Directory, stored: &[u8]) -> Result<Statement, R
     let signed: Signed = postcard::from_bytes(stored).map_err(|_| changed("a statement"))?;
     let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
     let author = directory.member(said.author).ok_or_else(|| changed("a statement's author"))?;
-    signed.open(Topic::Statement, &author.sign).or_else(|_| signed.open(Topic::Statement, directory.root())).map_err(refused)?;
+    signed
+        .open(Topic::Statement, &author.sign)
+        .or_else(|_| signed.open(Topic::Statement, directory.root()))
+        .map_err(refused)?;
     Ok(said)
 }

@@ -193,7 +193,9 @@ impl<'a, 'b> Context<'a, 'b> {
         match (files.next(), files.next()) {
             (Some(only), None) => Ok(only),
             (None, _) => Err(Failure::authentication("there is no identity here; 'mandatum init' makes the owner's")),
-            _ => Err(Failure::usage("several members have an identity here; say who you are with --member NAME, or 'mandatum unlock'")),
+            _ => Err(Failure::usage(
+                "several members have an identity here; say who you are with --member NAME, or 'mandatum unlock'",
+            )),
         }
     }
 

@@ -233,13 +233,22 @@ fn rotate(context: &mut Context<'_, '_>, args: RotateArgs) -> Result<(), Failure
     let row = row_of(&view, found.system.as_str())?.clone();
     if args.totp_only {
         let given = second_factor_of(context, &args.source, None)?;
-        let given = given.ok_or_else(|| Failure::usage("say what the second factor is: --totp-file, --totp-elsewhere or --no-totp"))?;
+        let given = given.ok_or_else(|| {
+            Failure::usage("say what the second factor is: --totp-file, --totp-elsewhere or --no-totp")
+        })?;
         program.rotate(&found, None, Some(given))?;
-        return context.result(&serde_json::json!({"second_factor": args.path.to_string()}), || "The second factor is changed.".into());
+        return context.result(&serde_json::json!({"second_factor": args.path.to_string()}), || {
+            "The second factor is changed.".into()
+        });
     }
     let (user, url) = (Some(found.account.clone()), Some(found.url.clone()));
     let given = given(context, &args.source, found.kind, user, url, &args.path.to_string())?;
-    let secret = given.secret.as_ref().ok_or_else(|| Failure::input("credential", "a delegated access has no secret to rotate; 'mandatum mandate settle' says what was done"))?;
+    let secret = given.secret.as_ref().ok_or_else(|| {
+        Failure::input(
+            "credential",
+            "a delegated access has no secret to rotate; 'mandatum mandate settle' says what was done",
+        )
+    })?;
     let tag = program.reuse_tag(secret)?;
     let reuse = reused(&program, &view, std::slice::from_ref(&tag))?;
     let facts = judge(&given, secret, tag, reuse.get(&tag), &view, &row, found.version + 1)?;
@@ -257,7 +266,8 @@ fn rotate(context: &mut Context<'_, '_>, args: RotateArgs) -> Result<(), Failure
 pub fn row_of<'a>(view: &'a MandateView, system: &str) -> Result<&'a Row, Failure> {
     view.mandate.row_named(system).ok_or_else(|| {
         let rows: Vec<&str> = view.mandate.live_rows().map(|row| row.system.as_str()).collect();
-        let sentence = format!("the mandate has no row '{system}'; no credential without a row. Rows: {}", rows.join(", "));
+        let sentence =
+            format!("the mandate has no row '{system}'; no credential without a row. Rows: {}", rows.join(", "));
         Failure::input("system", sentence)
     })
 }
@@ -304,7 +314,10 @@ pub fn judge(
         (true, _) => None,
         (false, Some(reason)) if !reason.is_empty() => Some(reason.clone()),
         (false, _) => {
-            let sentence = format!("{}; generate one with --generate, or say why it must be with --allow-weak REASON", found.join("; "));
+            let sentence = format!(
+                "{}; generate one with --generate, or say why it must be with --allow-weak REASON",
+                found.join("; ")
+            );
             return Err(Failure::input("secret", sentence));
         }
     };
@@ -324,7 +337,14 @@ fn given(
         Some(file) => {
             let text = read_file_or_stdin(context, file)?;
             let parsed: Input = serde_json::from_slice(text.expose()).map_err(|error| {
-                Failure::input("input", format!("is not one JSON object of the known fields (line {}, column {})", error.line(), error.column()))
+                Failure::input(
+                    "input",
+                    format!(
+                        "is not one JSON object of the known fields (line {}, column {})",
+                        error.line(),
+                        error.column()
+                    ),
+                )
             })?;
             Some(parsed)
         }
@@ -369,7 +389,9 @@ fn secret_from(context: &mut Context<'_, '_>, source: &SourceArgs, path: &str) -
         return read_file_or_stdin(context, file).map(|secret| (secret, false));
     }
     if !context.terminal().can_prompt() {
-        return Err(Failure::usage("there is no terminal to ask for the secret on; give --generate, --secret-file FILE|- or --input FILE|-"));
+        return Err(Failure::usage(
+            "there is no terminal to ask for the secret on; give --generate, --secret-file FILE|- or --input FILE|-",
+        ));
     }
     Ok((context.terminal().read_secret(&format!("Secret of {path}: "))?, false))
 }
@@ -448,7 +470,8 @@ fn describe(line: &CredentialLine, found: &Located) -> String {
 }
 
 fn list(context: &mut Context<'_, '_>, args: ListArgs) -> Result<(), Failure> {
-    let lines = context.program()?.ask::<CredentialListCall>(None, None, OptionalNameAsk { operator: args.operator })?;
+    let lines =
+        context.program()?.ask::<CredentialListCall>(None, None, OptionalNameAsk { operator: args.operator })?;
     let piped = !context.terminal().stdout_is_terminal();
     context.result(&lines, || {
         let path = |line: &CredentialLine| {
@@ -478,4 +501,3 @@ fn list(context: &mut Context<'_, '_>, args: ListArgs) -> Result<(), Failure> {
         table(&heads, lines.iter().map(row).collect())
     })
 }
-

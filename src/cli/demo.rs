@@ -29,7 +29,8 @@ CRM;CRM;amoCRM;контакты / история заявок;просмотр /
 Бот;Чат-бот / мессенджер;Telegram;сообщения;ответы;ответы клиентам;31.12.2026
 Реклама;Рекламная платформа;Яндекс Директ;аудитории;настройка;ведение рекламы;31.12.2026
 ";
-const SEED: &str = "otpauth://totp/amoCRM:lead%40romashka.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=amoCRM\n";
+const SEED: &str =
+    "otpauth://totp/amoCRM:lead%40romashka.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=amoCRM\n";
 
 /// Runs the demo.
 ///
@@ -39,7 +40,8 @@ pub fn demo(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     let runner = context.edge.demo.ok_or_else(|| Failure::unexpected("the demo runs as a program of its own only"))?;
     let dir = TempDir::new()?;
     let clock = Arc::new(DemoClock { now: AtomicI64::new(START), uptime: AtomicI64::new(0) });
-    let stage = Stage { dir: dir.0.clone(), clock: Arc::clone(&clock), sessions: Arc::default(), used: Mutex::default() };
+    let stage =
+        Stage { dir: dir.0.clone(), clock: Arc::clone(&clock), sessions: Arc::default(), used: Mutex::default() };
     let mut done = Ok(());
     let entropy = context.edge.entropy.clone();
     let terminal = &mut *context.edge.terminal;
@@ -197,17 +199,61 @@ impl Play<'_> {
 
         self.chapter("1. The agency makes a vault: an owner, a lead, a specialist")?;
         let (key, kit) = (self.file("epoch-key"), self.file("kit.txt"));
-        self.step("Olga", &["init", "--owner", "Olga", "--epoch-key", &format!("file:{key}"), "--kit", &kit, "--otpauth-out", &self.file("Olga.otpauth")], 0)?;
+        self.step(
+            "Olga",
+            &[
+                "init",
+                "--owner",
+                "Olga",
+                "--epoch-key",
+                &format!("file:{key}"),
+                "--kit",
+                &kit,
+                "--otpauth-out",
+                &self.file("Olga.otpauth"),
+            ],
+            0,
+        )?;
         self.step("Olga", &["unlock"], 0)?;
-        self.step("Olga", &["member", "add", "Lena", "--role", "lead", "--otpauth-out", &self.file("Lena.otpauth")], 0)?;
-        self.step("Olga", &["member", "add", "Boris", "--role", "specialist", "--otpauth-out", &self.file("Boris.otpauth")], 0)?;
+        self.step(
+            "Olga",
+            &["member", "add", "Lena", "--role", "lead", "--otpauth-out", &self.file("Lena.otpauth")],
+            0,
+        )?;
+        self.step(
+            "Olga",
+            &["member", "add", "Boris", "--role", "specialist", "--otpauth-out", &self.file("Boris.otpauth")],
+            0,
+        )?;
 
         self.chapter("2. Lena opens the mandate of a client: four rows, and a login under each")?;
         self.step("Lena", &["unlock"], 0)?;
-        self.step("Lena", &["mandate", "open", "Ромашка", "--contract", "17/2026", "--signed", "2026-01-15", "--until", "2026-12-31", "--rows", &self.file("rows.csv")], 0)?;
-        for (system, user) in [("CRM", "lead@romashka.example"), ("Форма", "forms@romashka.example"), ("Реклама", "romashka-ads")] {
+        self.step(
+            "Lena",
+            &[
+                "mandate",
+                "open",
+                "Ромашка",
+                "--contract",
+                "17/2026",
+                "--signed",
+                "2026-01-15",
+                "--until",
+                "2026-12-31",
+                "--rows",
+                &self.file("rows.csv"),
+            ],
+            0,
+        )?;
+        for (system, user) in
+            [("CRM", "lead@romashka.example"), ("Форма", "forms@romashka.example"), ("Реклама", "romashka-ads")]
+        {
             let path = format!("Ромашка/{system}");
-            self.step("Lena", &["credential", "add", &path, "--user", user, "--generate", "--totp-file", &self.file("seed")], 0)?;
+            self.step(
+                "Lena",
+                &["credential", "add", &path, "--user", user, "--generate", "--totp-file", &self.file("seed")],
+                0,
+            )?;
         }
         self.step("Lena", &["credential", "add", "Ромашка/Бот", "--kind", "bot_token", "--generate", "46"], 0)?;
 
@@ -229,7 +275,9 @@ impl Play<'_> {
         self.step("Lena", &["revoke", "Boris", "Ромашка/Бот"], 0)?;
         self.step("Boris", &["fetch", "Ромашка/Бот", "--field", "token"], 3)?;
 
-        self.chapter("6. The clock passes midnight of 31 March in Moscow (the demo moves it): access is gone by itself")?;
+        self.chapter(
+            "6. The clock passes midnight of 31 March in Moscow (the demo moves it): access is gone by itself",
+        )?;
         self.stage.clock.pass(TERM_OVER - self.stage.clock.now().0);
         self.step("Boris", &["unlock"], 0)?;
         self.step("Boris", &["fetch", "Ромашка/CRM", "--field", "password"], 3)?;
@@ -272,7 +320,11 @@ impl Play<'_> {
     /// Runs one command as a member, shows it with what it printed, and holds it to its exit code.
     fn step(&mut self, member: &str, args: &[&str], expected: u8) -> Result<(), Failure> {
         let plain = |word: &&str| {
-            if word.chars().all(|c| c.is_alphanumeric() || "-_./:@".contains(c)) { (*word).to_owned() } else { format!("'{word}'") }
+            if word.chars().all(|c| c.is_alphanumeric() || "-_./:@".contains(c)) {
+                (*word).to_owned()
+            } else {
+                format!("'{word}'")
+            }
         };
         let words: Vec<String> = args.iter().map(plain).collect();
         self.print(&format!("\n  $ mandatum --member {member} {}", words.join(" ")))?;
@@ -286,7 +338,9 @@ impl Play<'_> {
         if code == expected {
             return Ok(());
         }
-        Err(Failure::unexpected(format!("this step was to end with exit code {expected}, not {code}: the demo stops here")))
+        Err(Failure::unexpected(format!(
+            "this step was to end with exit code {expected}, not {code}: the demo stops here"
+        )))
     }
 
     fn run(&mut self, member: &str, args: &[&str]) -> Result<(u8, Vec<u8>), Failure> {

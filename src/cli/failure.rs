@@ -95,6 +95,11 @@ impl Failure {
     }
 }
 
+/// A number with its noun: `1 grant`, `2 grants`.
+pub fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
@@ -106,7 +111,8 @@ impl From<Refusal> for Failure {
         let message = refusal.to_string();
         match refusal {
             Refusal::Denied { code } => Self { deny: Some(code), ..Self::new(3, message) },
-            Refusal::NotFound => Self::new(4, message).hint("names are written OPERATOR/SYSTEM[/NAME]; 'mandatum credential list' shows yours"),
+            Refusal::NotFound => Self::new(4, message)
+                .hint("names are written OPERATOR/SYSTEM[/NAME]; 'mandatum credential list' shows yours"),
             Refusal::Authentication(_) => Self::new(5, message),
             Refusal::Integrity(_) => Self::new(6, message).hint("'mandatum doctor' says what is wrong and what to do"),
             Refusal::Input { .. } => Self::new(7, message),

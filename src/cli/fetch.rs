@@ -55,7 +55,9 @@ pub struct RunArgs {
 
 fn parse_variable(text: &str) -> Result<(String, String), String> {
     let fine = |name: &str| {
-        !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
     match text.split_once('=') {
         Some((name, field)) if fine(name) && !field.is_empty() => Ok((name.to_owned(), field.to_owned())),
@@ -90,7 +92,9 @@ fn way(context: &mut Context<'_, '_>, args: &FetchArgs) -> Result<Way, Failure> 
     let terminal = context.terminal().stdout_is_terminal();
     if context.global.json {
         return match terminal && !args.show {
-            true => Err(Failure::usage("--json would print the secret on this terminal; add --show to do so, or pipe it")),
+            true => {
+                Err(Failure::usage("--json would print the secret on this terminal; add --show to do so, or pipe it"))
+            }
             false => Ok(Way::Json),
         };
     }
@@ -134,7 +138,10 @@ fn purpose(
     }
     let answer = context.terminal().read_line("What for? [number] ")?;
     let chosen = answer.trim().parse::<usize>().ok().and_then(|number| found.purposes.get(number.checked_sub(1)?));
-    chosen.cloned().map(Some).ok_or_else(|| Failure::usage("that is not one of the numbers; nothing was asked of the broker"))
+    chosen
+        .cloned()
+        .map(Some)
+        .ok_or_else(|| Failure::usage("that is not one of the numbers; nothing was asked of the broker"))
 }
 
 fn memory_key(found: &Located) -> String {
@@ -194,7 +201,9 @@ fn hand_over(context: &mut Context<'_, '_>, found: &Located, fetched: &Fetched, 
                     context.say(&format!("{name}: {shown}"));
                 }
             }
-            copied.map_err(|error| Failure::unexpected(error.to_string()).hint("--show prints it on the terminal instead"))?;
+            copied.map_err(|error| {
+                Failure::unexpected(error.to_string()).hint("--show prints it on the terminal instead")
+            })?;
             let main = found.kind.main_field();
             context.say(&format!("The {main} is in the clipboard for {CLIP_SECONDS} s."));
             if found.second_factor == "on" {

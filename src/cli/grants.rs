@@ -1,7 +1,7 @@
 //! `grant` and `revoke`.
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, count};
 use super::ledgers::exposure_table;
 use super::mandates::CredentialPath;
 use super::rows::{levels, unknown_level};
@@ -64,7 +64,9 @@ pub fn grant(context: &mut Context<'_, '_>, args: GrantArgs) -> Result<(), Failu
     };
     let members = program.ask::<MemberListCall>(None, None, Nothing {})?;
     let member = members.iter().find(|line| line.name.same(args.member.as_str()) && line.standing == "active");
-    let member = member.ok_or_else(|| Failure::input("member", "there is no active member of this name; see 'mandatum member list'"))?;
+    let member = member.ok_or_else(|| {
+        Failure::input("member", "there is no active member of this name; see 'mandatum member list'")
+    })?;
     let mut id = [0; 16];
     context.edge.entropy.fill(&mut id);
     let facts = GrantFacts {
@@ -76,6 +78,8 @@ pub fn grant(context: &mut Context<'_, '_>, args: GrantArgs) -> Result<(), Failu
         term,
         origin: GrantOrigin::Given,
     };
+    // Judged here first: a refused grant must not leave a bulk read in the ledger.
+    view.mandate.check_bounds(&row, &facts).map_err(|(field, sentence)| Failure::input(field, sentence))?;
     let system = Text::parse(row.system.as_str())?;
     let found = program.locate(args.path.operator.clone(), system, None, true)?;
     program.grant(view.mandate.unit, facts.clone(), &found)?;
@@ -107,7 +111,7 @@ pub fn revoke(context: &mut Context<'_, '_>, args: RevokeArgs) -> Result<(), Fai
     let ask = RevokeAsk { member: args.member.clone(), of, reason: args.reason };
     let answer = program.ask::<RevokeCall>(None, None, ask)?;
     context.result(&answer, || {
-        let mut text = format!("{}: {} grants are revoked and their keys destroyed.", args.member, answer.grants);
+        let mut text = format!("{}: {} revoked, keys destroyed.", args.member, count(answer.grants, "grant"));
         if !answer.exposure.is_empty() {
             text.push_str("\nOpened before and not rotated since — rotate these:\n");
             text.push_str(&exposure_table(&answer.exposure));

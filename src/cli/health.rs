@@ -1,7 +1,7 @@
 //! `sweep`, `due`, `status`, `doctor`: the morning look.
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, count};
 use super::ledgers::exposure_table;
 use super::terminal::table;
 use crate::api::{ConfirmClockCall, DueAsk, DueCall, DueLine, Finding, Nothing, Overview, StatusCall, SweepCall};
@@ -29,8 +29,11 @@ pub fn sweep(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     let answer = context.program()?.ask::<SweepCall>(None, None, Nothing {})?;
     context.result(&answer, || {
         format!(
-            "{} grants and {} mandates were over; {} keys are destroyed; {} ledgers past their retention are gone.",
-            answer.expired, answer.ended, answer.destroyed, answer.forgotten
+            "Over by the clock: {} and {}. Destroyed: {}. Past retention and gone: {}.",
+            count(answer.expired, "grant"),
+            count(answer.ended, "mandate"),
+            count(answer.destroyed, "key"),
+            count(answer.forgotten, "ledger")
         )
     })
 }
@@ -50,7 +53,14 @@ fn due_table(lines: &[DueLine]) -> String {
     let row = |line: &DueLine| {
         let days = if line.days < 0 { "over".to_owned() } else { line.days.to_string() };
         let name = |name: &Option<Name>| name.as_ref().map_or(String::new(), Name::to_string);
-        vec![days, line.what.clone(), line.operator.to_string(), name(&line.system), name(&line.member), line.until.to_string()]
+        vec![
+            days,
+            line.what.clone(),
+            line.operator.to_string(),
+            name(&line.system),
+            name(&line.member),
+            line.until.to_string(),
+        ]
     };
     table(&["days", "what", "operator", "system", "member", "ends before (UTC)"], lines.iter().map(row).collect())
 }
@@ -66,9 +76,9 @@ pub fn status(context: &mut Context<'_, '_>) -> Result<(), Failure> {
 
 fn describe(overview: &Overview) -> String {
     let mut text = format!(
-        "{} active mandates, {} credentials. Assurance: {}. Clock: {}.",
-        overview.mandates,
-        overview.credentials,
+        "Active: {}, {}. Assurance: {}. Clock: {}.",
+        count(overview.mandates, "mandate"),
+        count(overview.credentials, "credential"),
         format!("{:?}", overview.assurance).to_lowercase(),
         overview.clock
     );

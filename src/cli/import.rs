@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::credentials::{Given, Input, judge, new_secret, reused, row_of, second_factor};
-use super::failure::Failure;
+use super::failure::{Failure, count};
 use crate::agent::{NewSecret, Program, Secret};
 use crate::api::MandateView;
 use crate::model::{Kind, ReuseTag, Text};
@@ -89,10 +89,13 @@ pub fn import(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> 
         context.say(&format!("line {number}: {why}"));
     }
     let stored = run.stored;
-    context.result(&report, || format!("{stored} credentials are stored."))?;
+    context.result(&report, || format!("Stored: {}.", count(stored, "credential")))?;
     match run.bad.len() {
         0 => Ok(()),
-        n => Err(Failure::input("file", format!("{n} lines were refused and nothing of them was stored; correct them and import them again"))),
+        n => Err(Failure::input(
+            "file",
+            format!("refused: {n}; nothing of those lines was stored; correct them and import them again"),
+        )),
     }
 }
 
@@ -163,7 +166,8 @@ fn prepare(
 }
 
 fn parse(program: &Program, number: u64, line: &[u8], now: crate::model::Instant) -> Result<(Text, Item), String> {
-    let bad = |error: serde_json::Error| format!("is not one JSON object of the known fields (column {})", error.column());
+    let bad =
+        |error: serde_json::Error| format!("is not one JSON object of the known fields (column {})", error.column());
     let Line { operator, system, name, rest } = serde_json::from_slice(line).map_err(bad)?;
     let input: Input = serde_json::from_value(rest.into()).map_err(|error| {
         // serde names the field; never its value.

@@ -178,4 +178,3 @@ pub fn shown(name: &Name) -> String {
         shlex::try_quote(name.as_str()).map_or_else(|_| name.to_string(), |quoted| quoted.into_owned())
     }
 }
-

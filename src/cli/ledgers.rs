@@ -1,7 +1,7 @@
 //! `log`, `extract`, `verify`, `exposure`: what the ledgers say.
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, count};
 use super::init::write_private;
 use super::terminal::table;
 use crate::api::{
@@ -96,16 +96,17 @@ pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), F
     let answer = program.ask::<ExtractCall>(None, Some(token), NameAsk { operator: args.operator.clone() })?;
     // What goes to the operator is verified here as the operator will.
     let root = crate::ledger::Directory::fingerprint(&program.identity().root);
-    verify_extract(&answer.extract.0[..], Some(&root), |_| ()).map_err(|error| Failure::integrity(error.to_string()))?;
+    verify_extract(&answer.extract.0[..], Some(&root), |_| ())
+        .map_err(|error| Failure::integrity(error.to_string()))?;
     write_private(&args.out, &answer.extract.0)?;
     let report = serde_json::json!({
         "file": args.out, "records": answer.head.size, "root_hash": answer.head.root, "root_fingerprint": root,
     });
     context.result(&report, || {
         format!(
-            "{} holds {} records of {}. Anyone checks it with: mandatum verify FILE --root {root}",
+            "{} holds {} of {}. Anyone checks it with: mandatum verify FILE --root {root}",
             args.out.display(),
-            answer.head.size,
+            count(answer.head.size, "record"),
             args.operator
         )
     })
@@ -128,7 +129,7 @@ fn verify_vault(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     let report = program.ask::<VerifyCall>(None, None, Nothing {})?;
     drop(progress);
     context.result(&report, || {
-        let mut text = format!("{} ledgers with {} records", report.ledgers, report.records);
+        let mut text = format!("{} with {}", count(report.ledgers, "ledger"), count(report.records, "record"));
         text.push_str(if report.flaws.is_empty() { ": all of it holds." } else { ":" });
         for flaw in &report.flaws {
             text.push_str("\n  ");
@@ -138,7 +139,9 @@ fn verify_vault(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     })?;
     match report.flaws.len() {
         0 => Ok(()),
-        n => Err(Failure::integrity(format!("{n} flaws; restore a backup with 'mandatum restore', or ask who could write to the database"))),
+        n => Err(Failure::integrity(format!(
+            "{n} flaws; restore a backup with 'mandatum restore', or ask who could write to the database"
+        ))),
     }
 }
 
@@ -161,7 +164,11 @@ fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>
         "The extract holds: {} records of the mandate of {} (contract {}), {denied} denials.\nSigned under root {}",
         verified.checkpoint.size, verified.mandate.operator, verified.mandate.contract, verified.root,
     );
-    text.push_str(if root.is_some() { ", as expected." } else { ".\nCompare it with the fingerprint the agency gave you (--root)." });
+    text.push_str(if root.is_some() {
+        ", as expected."
+    } else {
+        ".\nCompare it with the fingerprint the agency gave you (--root)."
+    });
     if solo {
         text.push_str("\nAssurance 'solo': broker and members shared one account, so expiry, records and 2FA are promises of their program.");
     }

@@ -1,7 +1,7 @@
 //! `mandate …`: the paper that permits.
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, count};
 use super::init::parse_zone;
 use super::ledgers::exposure_table;
 use super::rows;
@@ -228,7 +228,15 @@ fn describe(view: &MandateView) -> String {
         let terms = &row.terms;
         let term = format!("{} – {}", terms.from, terms.until);
         let (data, purposes) = (join(&terms.data), join(&terms.purposes));
-        vec![row.system.to_string(), row.platform.to_string(), data, levels(&terms.levels), purposes, term, credentials.to_string()]
+        vec![
+            row.system.to_string(),
+            row.platform.to_string(),
+            data,
+            levels(&terms.levels),
+            purposes,
+            term,
+            credentials.to_string(),
+        ]
     };
     let heads = ["system", "platform", "data", "levels", "purposes", "term", "credentials"];
     text.push_str(&table(&heads, mandate.live_rows().map(row).collect()));
@@ -264,12 +272,15 @@ fn amend(context: &mut Context<'_, '_>, args: AmendArgs) -> Result<(), Failure> 
 
 fn end(context: &mut Context<'_, '_>, args: EndArgs) -> Result<(), Failure> {
     let mut program = context.program()?;
-    context.confirm(&format!("Ending the mandate of {} destroys its keys; nobody retrieves anything after.", args.operator))?;
+    context.confirm(&format!(
+        "Ending the mandate of {} destroys its keys; nobody retrieves anything after.",
+        args.operator
+    ))?;
     let token = context.step_up(&mut program)?;
     let ask = ReasonAsk { operator: args.operator.clone(), reason: args.reason };
     let answer = program.ask::<MandateEndCall>(None, Some(token), ask)?;
     context.result(&answer, || {
-        let mut text = format!("The mandate of {} is ended; {} keys are destroyed.", args.operator, answer.destroyed);
+        let mut text = format!("The mandate of {} is ended; {} destroyed.", args.operator, count(answer.destroyed, "key"));
         if answer.exposure.is_empty() {
             text.push_str(" Nothing opened is left unrotated: 'mandatum mandate close' settles it.");
         } else {
@@ -294,10 +305,14 @@ fn settle(context: &mut Context<'_, '_>, args: SettleArgs) -> Result<(), Failure
 
 fn close(context: &mut Context<'_, '_>, args: CloseArgs) -> Result<(), Failure> {
     let mut program = context.program()?;
-    context.confirm(&format!("Closing the mandate of {} deletes its ciphertexts; only the records stay.", args.operator))?;
+    context.confirm(&format!(
+        "Closing the mandate of {} deletes its ciphertexts; only the records stay.",
+        args.operator
+    ))?;
     let token = context.step_up(&mut program)?;
     let ask = CloseAsk { operator: args.operator.clone(), retain_years: args.retain_years };
     let until = program.ask::<MandateCloseCall>(None, Some(token), ask)?;
     let report = serde_json::json!({"operator": args.operator, "retain_until": until});
-    context.result(&report, || format!("The mandate of {} is closed. Its records are kept until {until}.", args.operator))
+    context
+        .result(&report, || format!("The mandate of {} is closed. Its records are kept until {until}.", args.operator))
 }

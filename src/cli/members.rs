@@ -1,7 +1,7 @@
 //! `member …`: the roster.
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, count};
 use super::init::{EnrolArgs, enrol};
 use super::ledgers::exposure_table;
 use super::terminal::table;
@@ -198,7 +198,7 @@ fn remove(context: &mut Context<'_, '_>, args: NameArgs) -> Result<(), Failure> 
     let token = context.step_up(&mut program)?;
     let answer = program.ask::<MemberRemoveCall>(None, Some(token), MemberAsk { name: args.name.clone() })?;
     context.result(&answer, || {
-        let mut text = format!("{} is removed; the keys of {} grants are destroyed.", args.name, answer.grants);
+        let mut text = format!("{} is removed; {} revoked, keys destroyed.", args.name, count(answer.grants, "grant"));
         if !answer.exposure.is_empty() {
             text.push_str("\nOpened and not rotated since — rotate these:\n");
             text.push_str(&exposure_table(&answer.exposure));

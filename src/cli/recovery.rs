@@ -1,7 +1,7 @@
 //! `backup`, `restore`, `restart`: with the recovery kit.
 
 use super::context::{Context, read_secret_file};
-use super::failure::Failure;
+use super::failure::{Failure, count};
 use super::init::{EnrolArgs, enrol, parse_epoch_key};
 use super::terminal::table;
 use crate::agent::{Kit, Secret, open_kit};
@@ -59,7 +59,10 @@ pub fn backup(context: &mut Context<'_, '_>, args: BackupArgs) -> Result<(), Fai
     let answer = program.ask::<BackupCall>(None, Some(token), BackupAsk { path: path.clone() })?;
     let report = serde_json::json!({"file": path, "mandates": answer.mandates});
     context.result(&report, || {
-        format!("{path} holds {} mandates. Back up the identities beside the database too; never the state directory.", answer.mandates)
+        format!(
+            "{path} holds {}. Back up the identities beside the database too; never the state directory.",
+            count(answer.mandates, "mandate")
+        )
     })
 }
 
@@ -120,13 +123,13 @@ fn go_on(context: &mut Context<'_, '_>, args: &KitArgs, kit: Kit) -> Result<(), 
         let mut lines = vec!["The vault goes on.".to_owned()];
         lines.extend(report.gaps.iter().map(|gap| format!("Records lost — {gap}")));
         if report.lost > 0 {
-            lines.push(format!("{} mandates were opened after the backup and are gone.", report.lost));
+            lines.push(format!("Opened after the backup and gone: {}.", count(report.lost, "mandate")));
         }
         if report.new_anchor {
-            lines.push(format!("The anchor is new. {} grants were made anew.", report.reissued));
+            lines.push(format!("The anchor is new. Made anew: {}.", count(report.reissued, "grant")));
             lines.push("Other members enrol their second factor anew: 'mandatum member factor NAME'.".into());
         }
-        lines.push(format!("{} grants stay dead. 'mandatum verify' checks the whole.", report.dead));
+        lines.push(format!("Staying dead: {}. 'mandatum verify' checks the whole.", count(report.dead, "grant")));
         lines.join("\n")
     };
     context.result(&report, || text)
@@ -169,15 +172,19 @@ pub fn kit_passphrase(context: &mut Context<'_, '_>, file: Option<&Path>, new: b
         return Ok(passphrase);
     }
     if !context.terminal().can_prompt() {
-        return Err(Failure::usage("there is no terminal to ask for the kit's passphrase on; give --kit-passphrase-file FILE"));
+        return Err(Failure::usage(
+            "there is no terminal to ask for the kit's passphrase on; give --kit-passphrase-file FILE",
+        ));
     }
-    context.ask_passphrase(if new { "New passphrase for the recovery kit" } else { "Passphrase of the recovery kit" }, new)
+    context
+        .ask_passphrase(if new { "New passphrase for the recovery kit" } else { "Passphrase of the recovery kit" }, new)
 }
 
 fn read_kit(context: &mut Context<'_, '_>, args: &KitArgs) -> Result<Kit, Failure> {
     let text = std::fs::read_to_string(&args.kit)
         .map_err(|error| Failure::input("kit", format!("{}: {error}", args.kit.display())))?;
-    let sealed = unarmor(&text).ok_or_else(|| Failure::input("kit", "this is not a recovery kit, or lines of it are missing"))?;
+    let sealed = unarmor(&text)
+        .ok_or_else(|| Failure::input("kit", "this is not a recovery kit, or lines of it are missing"))?;
     let passphrase = kit_passphrase(context, args.kit_passphrase_file.as_deref(), false)?;
     open_kit(&sealed, &passphrase).map_err(|error| Failure::authentication(format!("the kit {error}")))
 }

@@ -50,7 +50,9 @@ pub fn read(path: &Path) -> Result<Vec<RowSpec>, Failure> {
     let rows = if text.trim_start().starts_with('[') { from_json(text)? } else { from_csv(text)? };
     match rows.len() {
         0 => Err(Failure::input("rows", format!("{shown} holds no rows"))),
-        n if n > ROWS_MAX => Err(Failure::input("rows", format!("{shown} holds {n} rows; at most {ROWS_MAX} are taken"))),
+        n if n > ROWS_MAX => {
+            Err(Failure::input("rows", format!("{shown} holds {n} rows; at most {ROWS_MAX} are taken")))
+        }
         _ => Ok(rows),
     }
 }
@@ -102,11 +104,16 @@ fn list(cell: &str) -> Vec<String> {
 }
 
 fn spec(number: usize, row: JsonRow) -> Result<RowSpec, Failure> {
-    let bad = |field: &str, why: &dyn std::fmt::Display| Failure::input("rows", format!("row {number}, {field}: {why}"));
+    let bad =
+        |field: &str, why: &dyn std::fmt::Display| Failure::input("rows", format!("row {number}, {field}: {why}"));
     let text = |field: &str, value: &str| Text::parse(value).map_err(|error| bad(field, &error));
-    let texts = |field: &str, values: &[String]| values.iter().map(|value| text(field, value)).collect::<Result<Vec<_>, _>>();
+    let texts =
+        |field: &str, values: &[String]| values.iter().map(|value| text(field, value)).collect::<Result<Vec<_>, _>>();
     let date = |field: &str, value: Option<String>| -> Result<Option<Date>, Failure> {
-        value.map(|value| value.trim_start_matches("до ").trim_start_matches("по ").parse()).transpose().map_err(|e| bad(field, &e))
+        value
+            .map(|value| value.trim_start_matches("до ").trim_start_matches("по ").parse())
+            .transpose()
+            .map_err(|e| bad(field, &e))
     };
     Ok(RowSpec {
         system: Name::parse(&row.system).map_err(|error| bad("system", &error))?,
@@ -125,12 +132,18 @@ fn spec(number: usize, row: JsonRow) -> Result<RowSpec, Failure> {
 /// # Errors
 /// The word that is none.
 pub fn levels(words: &[String]) -> Result<BTreeSet<Level>, String> {
-    words.iter().flat_map(|word| word.split(',')).map(|word| Level::parse(word).ok_or_else(|| word.to_owned())).collect()
+    words
+        .iter()
+        .flat_map(|word| word.split(','))
+        .map(|word| Level::parse(word).ok_or_else(|| word.to_owned()))
+        .collect()
 }
 
 /// What to say of a word that is no level.
 pub fn unknown_level(word: &str) -> String {
-    format!("'{word}' is not an access level; levels are view (просмотр), reply (ответы), edit (редактирование), configure (настройка), export (выгрузка), delete (удаление), admin (полный доступ)")
+    format!(
+        "'{word}' is not an access level; levels are view (просмотр), reply (ответы), edit (редактирование), configure (настройка), export (выгрузка), delete (удаление), admin (полный доступ)"
+    )
 }
 
 #[cfg(test)]

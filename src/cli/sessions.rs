@@ -49,7 +49,11 @@ pub fn unlock(context: &mut Context<'_, '_>, args: UnlockArgs) -> Result<(), Fai
     let report = serde_json::json!({"member": name, "until": session.until, "idle_ms": session.idle_ms});
     let minutes = (session.until.since(now) + 59_999) / 60_000;
     context.result(&report, || {
-        format!("Unlocked as {name} for {} h {:02} min at most; it ends after 15 minutes without use.", minutes / 60, minutes % 60)
+        format!(
+            "Unlocked as {name} for {} h {:02} min at most; it ends after 15 minutes without use.",
+            minutes / 60,
+            minutes % 60
+        )
     })
 }
 
@@ -79,7 +83,8 @@ pub fn lock(context: &mut Context<'_, '_>) -> Result<(), Failure> {
 pub fn whoami(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     let now = context.now();
     let found = context.session_here()?;
-    let (program, remembered) = found.ok_or_else(|| Failure::authentication("nobody is unlocked here; run 'mandatum unlock'"))?;
+    let (program, remembered) =
+        found.ok_or_else(|| Failure::authentication("nobody is unlocked here; run 'mandatum unlock'"))?;
     let identity = program.identity();
     let minutes = remembered.until().since(now) / 60_000;
     let root = crate::ledger::Directory::fingerprint(&identity.root);
@@ -87,6 +92,9 @@ pub fn whoami(context: &mut Context<'_, '_>) -> Result<(), Failure> {
         "member": identity.name, "member_id": identity.member, "vault": identity.vault,
         "until": remembered.until(), "root_fingerprint": root,
     });
-    let text = format!("{}, unlocked for {minutes} more minutes at most.\nRoot fingerprint of the vault: {root}", identity.name);
+    let text = format!(
+        "{}, unlocked for {minutes} more minutes at most.\nRoot fingerprint of the vault: {root}",
+        identity.name
+    );
     context.result(&report, || text)
 }

@@ -228,8 +228,8 @@ fn transliterate(text: &str, table: &Latin) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::generate::{generate_password, generate_words};
     use crate::agent::System;
+    use crate::cli::generate::{generate_password, generate_words};
 
     fn strength(secret: &str) -> Strength {
         estimate(secret, &[]).strength

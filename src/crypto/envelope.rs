@@ -314,9 +314,8 @@ mod tests {
         let member = AgeKey::generate();
         let (here, there) = (ctx(&member, 1), ctx(&member, 2));
         let dek = Key::generate(&System);
-        let fields = Fields::default()
-            .with("password", Secret::copy_of("пароль".as_bytes()))
-            .with("user", Secret::copy_of(b""));
+        let fields =
+            Fields::default().with("password", Secret::copy_of("пароль".as_bytes())).with("user", Secret::copy_of(b""));
         let ct = seal_ct(&dek, &here, &fields, &System);
         let opened = open_ct(&dek, &here, &ct).unwrap();
         assert_eq!(opened.names().collect::<Vec<_>>(), ["password", "user"]);
@@ -327,7 +326,8 @@ mod tests {
 
     #[test]
     fn a_field_blob_is_read_strictly() {
-        for bad in [&b""[..], &[1], &[1, 3, b'a'], &[1, 1, b'a', 9, 0, 0, 0, b'x'], &[0, 0], &[1, 1, 0xFF, 0, 0, 0, 0]] {
+        for bad in [&b""[..], &[1], &[1, 3, b'a'], &[1, 1, b'a', 9, 0, 0, 0, b'x'], &[0, 0], &[1, 1, 0xFF, 0, 0, 0, 0]]
+        {
             assert!(Fields::decode(&Secret::copy_of(bad)).is_none(), "{bad:?}");
         }
     }

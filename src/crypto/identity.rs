@@ -93,9 +93,8 @@ pub fn open_sealed_file(magic: &[u8; 8], file: &[u8], passphrase: &Secret) -> Re
         return Err(IdentityError::Format);
     }
     let (numbers, random) = rest.split_at(12);
-    let number = |index: usize| {
-        numbers.chunks_exact(4).nth(index).and_then(|c| c.try_into().ok()).map_or(0, u32::from_le_bytes)
-    };
+    let number =
+        |index: usize| numbers.chunks_exact(4).nth(index).and_then(|c| c.try_into().ok()).map_or(0, u32::from_le_bytes);
     let cost = Cost { m_kib: number(0), t: number(1), p: number(2) };
     if !cost.is_accepted() {
         return Err(IdentityError::Cost);

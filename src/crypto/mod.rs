@@ -17,8 +17,8 @@ mod sign;
 pub use digest::{Hasher, derive_label, derive_reuse_tag, hash};
 pub use entropy::{Entropy, System};
 pub use envelope::{
-    AgeKey, Ctx, Dek, Fields, OuterKey, Statement, commitment, OuterSeal, derive_outer_key, open_ct, open_inner, open_note, seal_ct,
-    wrap_inner, wrap_note,
+    AgeKey, Ctx, Dek, Fields, OuterKey, OuterSeal, Statement, commitment, derive_outer_key, open_ct, open_inner,
+    open_note, seal_ct, wrap_inner, wrap_note,
 };
 pub use identity::{Cost, IdentityError, open_sealed_file, seal_file};
 pub use otp::{MEMBER_STEP_SECONDS, Seed, SeedError, is_six_digits};

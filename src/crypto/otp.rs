@@ -164,11 +164,8 @@ mod tests {
     #[test]
     fn rfc_6238_vectors() {
         let digits = b"1234567890".repeat(7);
-        let keys = [
-            (Algorithm::SHA1, &digits[..20]),
-            (Algorithm::SHA256, &digits[..32]),
-            (Algorithm::SHA512, &digits[..64]),
-        ];
+        let keys =
+            [(Algorithm::SHA1, &digits[..20]), (Algorithm::SHA256, &digits[..32]), (Algorithm::SHA512, &digits[..64])];
         let rows = [
             (59, ["94287082", "46119246", "90693936"]),
             (1_111_111_109, ["07081804", "68084774", "25091201"]),
@@ -188,7 +185,8 @@ mod tests {
     #[test]
     fn rfc_4226_vectors() {
         let seed = Seed::parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
-        let codes = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        let codes =
+            ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
         for (counter, code) in (0u64..).zip(codes) {
             assert_eq!(seed.code(counter * 30), (code.to_owned(), 30));
             assert_eq!(seed.step_of(code, counter * 30 + 29), Some(counter));
@@ -200,7 +198,9 @@ mod tests {
     #[test]
     fn a_code_has_one_spelling() {
         let seed = Seed::parse("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
-        for odd in [" 755224", "755224 ", "755 224", "755224\n", "７５５２２４", "0755224", "75522", "75522٤", "+75522", ""] {
+        for odd in
+            [" 755224", "755224 ", "755 224", "755224\n", "７５５２２４", "0755224", "75522", "75522٤", "+75522", ""]
+        {
             assert_eq!(seed.step_of(odd, 0), None, "{odd:?}");
         }
     }

@@ -17,21 +17,24 @@ pub fn examine(host: &LocalHost, at: &Places) -> Vec<Finding> {
             Ok(found) => (true, found),
             Err(found) => (false, found),
         };
-        findings.push(Finding {
-            what: what.to_owned(),
-            fine,
-            found: text(&found),
-            fix: (!fine).then(|| text(fix)),
-        });
+        findings.push(Finding { what: what.to_owned(), fine, found: text(&found), fix: (!fine).then(|| text(fix)) });
     };
     for (what, dir) in [("vault directory", &at.vault), ("state directory", &at.state)] {
         let found = places::check_private(dir).map(|()| dir.display().to_string()).map_err(say);
         look(what, found, "make the directory this account's own and run 'chmod 700' on it");
     }
     look("database", database(at), "restore a backup: 'mandatum restore FILE --kit KIT'");
-    look("epoch key", epoch_key(host, at), "unlock the keyring, or put the key file back; without it the recovery kit makes a new anchor: 'mandatum restart --kit KIT'");
+    look(
+        "epoch key",
+        epoch_key(host, at),
+        "unlock the keyring, or put the key file back; without it the recovery kit makes a new anchor: 'mandatum restart --kit KIT'",
+    );
     look("anchor", anchor(host, at), "'mandatum restart --kit KIT' goes on from the database with the recovery kit");
-    look("clock", clock(host, at), "set the clock right; after a long pause the owner runs 'mandatum doctor --confirm-clock'");
+    look(
+        "clock",
+        clock(host, at),
+        "set the clock right; after a long pause the owner runs 'mandatum doctor --confirm-clock'",
+    );
     look("disk space", space(at), "free some space: without room for a record nothing is released");
     findings
 }
@@ -60,7 +63,9 @@ fn anchor(host: &LocalHost, at: &Places) -> Result<String, String> {
     let store = Store::open(&at.database()).map_err(|e| e.to_string())?;
     let (there, known) = (store.counter().map_err(|e| e.to_string())?, anchor.core().counter);
     if anchor.core().rolled_back || there < known {
-        return Err(format!("the database holds {there} records, the anchor knows {known}: it was put back to an earlier time"));
+        return Err(format!(
+            "the database holds {there} records, the anchor knows {known}: it was put back to an earlier time"
+        ));
     }
     Ok(format!("epoch {}, {known} records known", anchor.epoch()))
 }

@@ -57,7 +57,8 @@ fn no_vault(places: &Places) -> Refusal {
 /// The vault's id: from the anchor's header, else from the database. Both stand there in clear.
 pub fn vault_id(places: &Places) -> Result<VaultId, Refusal> {
     let mut header = [0; 26];
-    let read = fs::File::open(crate::anchor::anchor_path(&places.state)).and_then(|mut file| file.read_exact(&mut header));
+    let read =
+        fs::File::open(crate::anchor::anchor_path(&places.state)).and_then(|mut file| file.read_exact(&mut header));
     match (read, VaultId::from_slice(&header[10..])) {
         (Ok(()), Some(vault)) => Ok(vault),
         _ => database_vault_id(places),

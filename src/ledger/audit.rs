@@ -88,9 +88,8 @@ impl<'a> Audit<'a> {
         let share = entries.len().div_ceil(workers);
         let parts: Vec<Result<Vec<Record>, Flaw>> = std::thread::scope(|scope| {
             let numbered = (first..).step_by(share).zip(entries.chunks(share));
-            let spawned: Vec<_> = numbered
-                .map(|(number, part)| scope.spawn(move || self.open_some(part, number)))
-                .collect();
+            let spawned: Vec<_> =
+                numbered.map(|(number, part)| scope.spawn(move || self.open_some(part, number))).collect();
             spawned.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
         let mut records = Vec::with_capacity(entries.len());
@@ -176,7 +175,10 @@ fn check_request(record: &Record, directory: &Directory) -> bool {
         return false;
     }
     let right_verb = record.verb.is_some_and(|verb| says("verb", verb.name().to_owned()));
-    says("vault", record.vault.to_string()) && says("member", member.to_string()) && right_verb && asks_for(record, &body)
+    says("vault", record.vault.to_string())
+        && says("member", member.to_string())
+        && right_verb
+        && asks_for(record, &body)
 }
 
 /// A release names only what was asked for by its signed request.

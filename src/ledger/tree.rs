@@ -251,12 +251,11 @@ mod tests {
     #[test]
     fn known_roots() {
         let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
-        let leaves: Vec<Vec<u8>> = [
-            "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
-        ]
-        .iter()
-        .map(|leaf| hex(leaf))
-        .collect();
+        let leaves: Vec<Vec<u8>> =
+            ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+                .iter()
+                .map(|leaf| hex(leaf))
+                .collect();
         let roots = [
             "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
             "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -311,7 +310,13 @@ mod tests {
                 if old > 0 {
                     assert!(!verify_consistency(old, &other, size, &root_at(size), &path));
                     assert!(!verify_consistency(old, &root_at(old), size, &other, &path));
-                    assert!(!verify_consistency(old, &root_at(old), size, &root_at(size), &[&path[..], &[other]].concat()));
+                    assert!(!verify_consistency(
+                        old,
+                        &root_at(old),
+                        size,
+                        &root_at(size),
+                        &[&path[..], &[other]].concat()
+                    ));
                 }
                 for cut in 1..=path.len() {
                     assert!(!verify_consistency(old, &root_at(old), size, &root_at(size), &path[cut..]));

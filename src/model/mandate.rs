@@ -1,9 +1,7 @@
 //! A mandate: its access table, credentials and grants, and how events change them.
 
 use super::event::{CredentialFacts, Event, FoldError, GrantFacts, NewVersion, RowChange};
-use super::{
-    CredentialId, Date, Digest, GrantId, Instant, MemberId, Name, ReuseTag, RowId, Term, Text, UnitId, Zone,
-};
+use super::{CredentialId, Date, Digest, GrantId, Instant, MemberId, Name, ReuseTag, RowId, Term, Text, UnitId, Zone};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 
@@ -532,6 +530,37 @@ impl Mandate {
         self.is_lead(member) || self.grants.iter().any(|grant| grant.facts.member == member)
     }
 
+    /// Whether a grant stays within its row; else which bound it exceeds, and what would be allowed.
+    ///
+    /// # Errors
+    /// The field and a sentence for the person who asked.
+    pub fn check_bounds(&self, row: &Row, facts: &GrantFacts) -> Result<(), (&'static str, String)> {
+        let terms = &row.terms;
+        if let Some(wider) = facts.levels.difference(&terms.levels).next() {
+            let allowed: Vec<&str> = terms.levels.iter().map(|level| level.name()).collect();
+            let (wider, allowed) = (wider.name(), allowed.join(", "));
+            return Err((
+                "level",
+                format!("'{wider}' is wider than the row '{}' allows; allowed: {allowed}", row.system),
+            ));
+        }
+        if let Some(outside) = facts.purposes.iter().find(|purpose| !terms.purposes.contains(purpose)) {
+            let allowed: Vec<&str> = terms.purposes.iter().map(Text::as_str).collect();
+            let allowed = allowed.join("; ");
+            return Err((
+                "purpose",
+                format!("'{outside}' is not a purpose of the row '{}'; allowed: {allowed}", row.system),
+            ));
+        }
+        if !facts.term.within(&terms.term) {
+            let (from, until, zone) = (terms.from, terms.until, self.zone.as_str());
+            let sentence =
+                format!("is outside the row '{}', which runs from {from} to {until} inclusive ({zone})", row.system);
+            return Err(("until", sentence));
+        }
+        Ok(())
+    }
+
     /// The table after changes, without judging their author: to learn what they do to the grants.
     ///
     /// # Errors
@@ -553,11 +582,8 @@ impl Mandate {
             })
         };
         let by_this = |grant: &&Grant| grant.ended.as_ref().is_none_or(|ended| ended.why == Why::Amended);
-        let told = |grant: &Grant| Narrowed {
-            grant: grant.facts.id,
-            until: grant.facts.term.until,
-            ended: !grant.is_live(),
-        };
+        let told =
+            |grant: &Grant| Narrowed { grant: grant.facts.id, until: grant.facts.term.until, ended: !grant.is_live() };
         let undestroyed = |grant: &&Grant| grant.destroyed.is_none();
         self.grants.iter().filter(touched).filter(by_this).filter(undestroyed).map(told).collect()
     }
@@ -578,7 +604,9 @@ impl Mandate {
         }
         let lead = by.is_some_and(|member| self.is_lead(member));
         let allowed = match event {
-            Event::Amended { .. } | Event::CredentialsAdded { .. } | Event::Rotated { .. } | Event::Settled { .. } => lead,
+            Event::Amended { .. } | Event::CredentialsAdded { .. } | Event::Rotated { .. } | Event::Settled { .. } => {
+                lead
+            }
             Event::Granted { grant } => lead && Some(grant.member) != by && grant.origin == GrantOrigin::Given,
             Event::Expired { .. } | Event::Destroyed { .. } | Event::Restarted { .. } | Event::Reissued { .. } => {
                 by.is_none()

@@ -22,10 +22,12 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
     use Scope::{All, Granted, Never, Own, OwnRecords};
     let [owner, lead, specialist, auditor] = match verb {
         Verb::Unlock | Verb::Lock | Verb::StepUp => [All, All, All, All],
-        Verb::MemberAdd | Verb::MemberRole | Verb::MemberFactor
-        | Verb::MemberSuspend | Verb::MemberResume | Verb::MemberRemove => {
-            [All, Never, Never, Never]
-        }
+        Verb::MemberAdd
+        | Verb::MemberRole
+        | Verb::MemberFactor
+        | Verb::MemberSuspend
+        | Verb::MemberResume
+        | Verb::MemberRemove => [All, Never, Never, Never],
         Verb::MemberList => [All, All, Never, All],
         Verb::MandateOpen => [Never, All, Never, Never],
         Verb::MandateAmend | Verb::MandateSettle => [Never, Own, Never, Never],

@@ -111,7 +111,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; durability settings that are not in force are an error.
     pub fn open(path: &Path) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let conn = Connection::open_with_flags(path, flags)?;
         conn.busy_timeout(Duration::from_secs(10))?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -130,7 +131,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it is not a vault's database.
     pub fn adopt(path: &Path) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let conn = Connection::open_with_flags(path, flags)?;
         conn.execute_batch("PRAGMA journal_mode = WAL;")?;
         drop(conn);
@@ -268,7 +270,8 @@ impl Store {
     pub fn secret(&self, unit: UnitId, credential: CredentialId, version: u32) -> Result<Option<SecretRow>> {
         let sql = "SELECT ct, rec, statement FROM secrets WHERE unit = $1 AND credential = $2 AND version = $3";
         let key = params![unit.bytes().as_slice(), credential.bytes().as_slice(), version];
-        let read = |row: &rusqlite::Row<'_>| Ok(SecretRow { ct: row.get(0)?, rec: row.get(1)?, statement: row.get(2)? });
+        let read =
+            |row: &rusqlite::Row<'_>| Ok(SecretRow { ct: row.get(0)?, rec: row.get(1)?, statement: row.get(2)? });
         Ok(self.conn.prepare_cached(sql)?.query_row(key, read).optional()?)
     }
 
@@ -299,9 +302,8 @@ impl Store {
     /// [`StoreError`].
     pub fn reuse(&self, tag: &ReuseTag) -> Result<Vec<(UnitId, CredentialId)>> {
         let mut query = self.conn.prepare_cached("SELECT unit, credential FROM reuse WHERE tag = $1")?;
-        let rows = query.query_map([tag.bytes().as_slice()], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
-        })?;
+        let rows = query
+            .query_map([tag.bytes().as_slice()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
         rows.map(|row| {
             let (unit, credential) = row?;
             let ids = UnitId::from_slice(&unit).zip(CredentialId::from_slice(&credential));
@@ -544,7 +546,13 @@ impl Write<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn put_reuse(&self, old: Option<&ReuseTag>, tag: &ReuseTag, unit: UnitId, credential: CredentialId) -> Result<()> {
+    pub fn put_reuse(
+        &self,
+        old: Option<&ReuseTag>,
+        tag: &ReuseTag,
+        unit: UnitId,
+        credential: CredentialId,
+    ) -> Result<()> {
         let key = (unit.bytes().as_slice(), credential.bytes().as_slice());
         if let Some(old) = old {
             let sql = "DELETE FROM reuse WHERE tag = $1 AND unit = $2 AND credential = $3";

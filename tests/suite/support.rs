@@ -149,7 +149,8 @@ impl World {
     }
 
     pub fn init(&self, owner: &str) {
-        let (ek, kit, kit_pw) = (self.path("epoch-key"), self.path("kit"), self.file("kit-pw", "kit zebra umbrella quantum teapot"));
+        let (ek, kit, kit_pw) =
+            (self.path("epoch-key"), self.path("kit"), self.file("kit-pw", "kit zebra umbrella quantum teapot"));
         let command = format!(
             "init --owner {owner} --epoch-key file:{} --kit {} --kit-passphrase-file {} --otpauth-out {}",
             ek.display(),
@@ -180,7 +181,11 @@ impl World {
         );
         let seed = self.file("seed", "otpauth://totp/amo:lead?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
         let rows = rows.display();
-        self.as_member(lead, &format!("mandate open {operator} --contract 17/2026 --signed 2026-01-15 --until 2026-12-31 --rows {rows}")).done();
+        self.as_member(
+            lead,
+            &format!("mandate open {operator} --contract 17/2026 --signed 2026-01-15 --until 2026-12-31 --rows {rows}"),
+        )
+        .done();
         self.as_member(lead, &format!("credential add {operator}/CRM --user crm@{operator}.test --url https://{operator}.test --generate --totp-file {}", seed.display())).done();
         self.as_member(lead, &format!("credential add {operator}/Bot --kind bot_token --generate 40")).done();
     }
@@ -218,7 +223,15 @@ impl World {
         self.with_edge(member, stdin, tty, |edge| {
             let vault = self.path("vault");
             let state = self.path("state");
-            let fixed = ["mandatum", "--vault", vault.to_str().unwrap(), "--state", state.to_str().unwrap(), "--member", member];
+            let fixed = [
+                "mandatum",
+                "--vault",
+                vault.to_str().unwrap(),
+                "--state",
+                state.to_str().unwrap(),
+                "--member",
+                member,
+            ];
             let all: Vec<&str> = fixed.iter().copied().chain(args.iter().copied()).collect();
             match Cli::parse_args(all) {
                 Ok(cli) => cli.run(edge),
@@ -229,8 +242,14 @@ impl World {
 
     fn with_edge(&self, member: &str, stdin: &[u8], tty: bool, work: impl FnOnce(&mut Edge<'_>) -> u8) -> Output {
         let host = self.host();
-        let mut person =
-            Person { world: self, member: member.to_owned(), stdin: stdin.to_vec(), tty, stdout: Vec::new(), stderr: String::new() };
+        let mut person = Person {
+            world: self,
+            member: member.to_owned(),
+            stdin: stdin.to_vec(),
+            tty,
+            stdout: Vec::new(),
+            stderr: String::new(),
+        };
         let clock: Arc<dyn Clock> = self.clock.clone();
         let wait = |duration: std::time::Duration| self.clock.pass(i64::try_from(duration.as_millis()).unwrap());
         let mut edge = Edge {
