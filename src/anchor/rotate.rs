@@ -61,7 +61,6 @@ impl Anchor {
 
     /// Writes the file anew: under a fresh epoch key, or under the same one only to begin a new journal.
     pub(super) fn rewrite(&mut self, destroy: &Destroy, fresh_epoch: bool) -> Result<(), AnchorError> {
-        self.refresh()?;
         // From here to the end what is in memory is taken apart; after an error it is read anew.
         self.stale = true;
         let home = self.home();

@@ -568,7 +568,7 @@ fn a_rotation_cut_off_anywhere_loses_nothing_and_revives_nothing() {
         let revoke = |world: &World| world.open().unwrap().rotate(&revoking(unit, number)).is_ok();
         let [again, undone, took] = [Cell::new(0), Cell::new(0), Cell::new(0)];
 
-        let settled = |world: World, done: bool, at: &str| {
+        let settled = |world: World, done: bool, copies: &[Files], at: &str| {
             let mut anchor = world.open().unwrap_or_else(|error| panic!("{at}: {error}"));
             let found = facts(&mut anchor);
             assert!(found == after || (found == before && !done), "{at}: lost, or alive after it was said to be gone");
@@ -582,14 +582,15 @@ fn a_rotation_cut_off_anywhere_loses_nothing_and_revives_nothing() {
             // It is an anchor to go on with.
             anchor.note(vec![Change::High(high(1_600))]).unwrap();
             assert_eq!(world.open().unwrap().core().high, high(1_600), "{at}");
-            stays_dead(&world, &copies, at);
+            stays_dead(&world, copies, at);
         };
         let cuts = each_power_cut(&world, &revoke, &|struck, done, at| {
             let repair = |world: &World| world.open().is_ok();
-            let cuts =
-                each_power_cut(&struck, &repair, &|twice, _, then| settled(twice, done, &format!("{at}; {then}")));
+            let cuts = each_power_cut(&struck, &repair, &|twice, _, then| {
+                settled(twice, done, &copies[1..], &format!("{at}; {then}"))
+            });
             again.set(again.get() + cuts);
-            settled(struck, done, at);
+            settled(struck, done, &copies, at);
         });
 
         println!(
@@ -1316,7 +1317,8 @@ mod key_file {
 #[test]
 fn a_process_sees_that_another_changed_the_anchor() {
     let (world, _) = agency();
-    let works: [(&str, fn(&mut Anchor)); 3] = [
+    type Named = (&'static str, fn(&mut Anchor));
+    let works: [Named; 3] = [
         ("note", |anchor| anchor.note(vec![Change::Counted(10)]).unwrap()),
         ("compaction", |anchor| anchor.note((0..900).map(|size| head(UNIT_B, size)).collect()).unwrap()),
         ("rotation", |anchor| {
