@@ -8,7 +8,9 @@ mod host;
 mod verbs;
 mod views;
 
-pub use host::{AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport};
+pub use host::{
+    AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
+};
 pub use verbs::*;
 pub use views::*;
 

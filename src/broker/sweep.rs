@@ -55,6 +55,7 @@ impl Vault<'_> {
     pub fn sweep_now(&mut self) -> Result<SweepAnswer, Refusal> {
         let now = self.now();
         let (mut drafts, mut before, mut units, mut rekeyed, mut forget) = (vec![], vec![], vec![], vec![], vec![]);
+        let mut over = Vec::new();
         let (mut expired, mut ended) = (0, 0);
         for unit in self.anchor.units() {
             let Some(segment) = self.anchor.segment(unit)? else { continue };
@@ -77,12 +78,14 @@ impl Vault<'_> {
             } else if let Some((draft, grants)) = self.prepare_expiry(unit, mandate)? {
                 expired += u64::try_from(grants.len()).unwrap_or(0);
                 drafts.push(draft);
+                over.extend(grants.into_iter().map(|grant| (unit, grant)));
             }
         }
         let mut destroyed = 0;
         if !units.is_empty() {
             before.push(Change::Unfinished(units.clone()));
             self.record(None, drafts, before, |txn| {
+                over.iter().try_for_each(|(unit, grant)| txn.drop_wraps(*unit, *grant))?;
                 rekeyed.iter().try_for_each(|(unit, keys)| {
                     txn.drop_access(*unit)?;
                     txn.put_keys(*unit, keys)

@@ -514,10 +514,10 @@ impl Mandate {
         self.grants.iter().filter(|grant| grant.is_live())
     }
 
-    /// The grant a member's retrieval under a row is judged by: a live one if there is one, the longest first.
+    /// The grant a member's retrieval under a row is judged by: the live one if there is one, else the newest.
     pub fn grant_for(&self, member: MemberId, row: RowId) -> Option<&Grant> {
         let mine = self.grants.iter().filter(|grant| grant.facts.member == member && grant.facts.row == row);
-        mine.max_by_key(|grant| (grant.is_live(), grant.facts.term.until))
+        mine.max_by_key(|grant| (grant.is_live(), grant.since))
     }
 
     /// Whether a member leads it.

@@ -1,5 +1,8 @@
 //! The tests of the whole: in one binary, so that they are built once.
 
 mod anchor;
+mod cli;
+mod keyring;
+mod killed;
 mod story;
 mod support;

@@ -8,7 +8,7 @@ use mandatum::model::{Clock, Instant, Uptime};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// 2026-03-02 09:00 in Moscow.
@@ -104,6 +104,8 @@ pub struct World {
     pub dir: tempfile::TempDir,
     pub clock: Arc<FakeClock>,
     pub sessions: Arc<MemoryKeys>,
+    /// Whether there is somebody at a terminal.
+    pub attended: AtomicBool,
     /// The last step each member's code was used for.
     used: Mutex<HashMap<String, u64>>,
 }
@@ -112,7 +114,13 @@ impl World {
     /// An empty directory: no vault yet.
     pub fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, clock: FakeClock::new(), sessions: Arc::default(), used: Mutex::default() }
+        Self {
+            dir,
+            clock: FakeClock::new(),
+            sessions: Arc::default(),
+            attended: AtomicBool::new(true),
+            used: Mutex::default(),
+        }
     }
 
     /// A vault of owner Olga; lead Lena and specialist Sasha are members, and everybody is unlocked.
@@ -333,7 +341,7 @@ impl Terminal for Person<'_> {
         self.tty
     }
     fn can_prompt(&self) -> bool {
-        true
+        self.world.attended.load(Ordering::SeqCst)
     }
     fn read_secret(&mut self, prompt: &str) -> io::Result<Secret> {
         let kit = prompt.contains("recovery kit");
