@@ -336,14 +336,15 @@ pub fn locate(
 /// Where a secret with this fingerprint is in use. Of mandates the caller does not lead only that there is one.
 ///
 /// # Errors
-/// Integrity where a mandate does not hold together.
+/// [`Refusal::NotFound`] for a mandate that is not the caller's to lead.
 pub fn reuse(
     vault: &mut Vault<'_>,
     caller: &Caller,
     request: Request<ReuseAsk>,
     (): (),
 ) -> Result<Vec<ReuseLine>, Refusal> {
-    let here = request.unit;
+    // Asked for a mandate one leads: it is what the answer is relative to.
+    let here = Some(lead_mandate(vault, caller, request.unit)?.unit);
     let mut lines = Vec::new();
     for tag in request.ask.tags {
         for (unit, credential) in vault.store.reuse(&tag)? {

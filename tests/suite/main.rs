@@ -4,5 +4,6 @@ mod anchor;
 mod cli;
 mod keyring;
 mod killed;
+mod matrix;
 mod story;
 mod support;

@@ -1,0 +1,978 @@
+//! Who may do what, cell by cell, across two mandates; and requests that are not what they say (DESIGN.md 10;
+//! ATTACKS.md B7, C1, C3, C6, C10, C15).
+//!
+//! What is expected is written here once more by hand, from the design's table. Requests are built and signed here,
+//! not by the member's program, so that a member can say what that program never would.
+
+use crate::support::{World, copy_dir};
+use mandatum::agent::{Fields, Identity, Key, Prepared, Secret, Seed, System, Topic};
+use mandatum::api::*;
+use mandatum::crypto::{Ctx, Signed, Statement, commitment, hash, seal_ct, wrap_inner};
+use mandatum::ledger::{Admission, Charter, from_blob, recipient_digest};
+use mandatum::model::*;
+use mandatum::store::Store;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+// ---------------------------------------------------------------------------------------------- people and requests
+
+/// A member who signs whatever is asked of them.
+struct Voice {
+    identity: Identity,
+    session: Option<SessionId>,
+}
+
+/// One request before it is signed, with what travels beside it.
+struct Asked {
+    verb: Verb,
+    unit: Option<UnitId>,
+    ask: Value,
+    load: Vec<u8>,
+}
+
+fn asked<C: Call>(unit: Option<UnitId>, ask: C::Ask, load: &C::Load) -> Asked {
+    let load = serde_json::to_vec(load).unwrap();
+    Asked {
+        verb: C::VERB,
+        unit,
+        ask: serde_json::to_value(ask).unwrap(),
+        load: if load == b"null" { Vec::new() } else { load },
+    }
+}
+
+fn with_code<C: Call<Load = CodeLoad>>(ask: C::Ask, code: &str) -> Asked {
+    asked::<C>(None, ask, &CodeLoad { code: code.to_owned() })
+}
+
+impl Voice {
+    /// Keys from the member's file, and a session begun with a fresh code.
+    fn of(world: &World, name: &str) -> Self {
+        let mut voice = Self { identity: world.identity(name), session: None };
+        let unlock = with_code::<UnlockCall>(UnlockAsk { for_ms: 8 * 3_600_000 }, &world.fresh_code(name));
+        let answer = voice.send(&*world.gate(), &unlock, None).unwrap();
+        voice.session = Some(serde_json::from_slice::<UnlockAnswer>(&answer).unwrap().session);
+        voice
+    }
+
+    fn id(&self) -> MemberId {
+        self.identity.member
+    }
+
+    /// A request that is right in everything that every request has.
+    fn request(&self, gate: &dyn Gate, asked: &Asked, step_up: Option<Nonce>) -> Request<Value> {
+        Request {
+            format: FORMAT,
+            vault: self.identity.vault,
+            verb: asked.verb,
+            member: self.id(),
+            unit: asked.unit,
+            nonce: gate.hello().unwrap().nonce,
+            session: self.session,
+            step_up,
+            seen: None,
+            ask: asked.ask.clone(),
+        }
+    }
+
+    fn frame(&self, verb: Verb, request: &Request<Value>, load: &[u8]) -> Frame {
+        let request = self.identity.sign.sign(Topic::Request, serde_json::to_vec(request).unwrap());
+        Frame { verb, request, load: load.to_vec() }
+    }
+
+    fn send(&self, gate: &dyn Gate, asked: &Asked, step_up: Option<Nonce>) -> Result<Vec<u8>, Refusal> {
+        gate.call(self.frame(asked.verb, &self.request(gate, asked, step_up), &asked.load))
+    }
+
+    /// Sends a request that needs no fresh code, and reads the answer.
+    fn ask<C: Call>(&self, gate: &dyn Gate, unit: Option<UnitId>, ask: C::Ask) -> Result<C::Answer, Refusal> {
+        let answer = self.send(gate, &asked::<C>(unit, ask, &C::Load::default()), None)?;
+        Ok(serde_json::from_slice(&answer).unwrap())
+    }
+}
+
+/// A mandate with the ids of what is in it; or one that is made up, ids and all.
+#[derive(Clone)]
+struct Place {
+    operator: Text,
+    unit: UnitId,
+    row: RowId,
+    /// A row without credentials: a grant under it needs no wraps.
+    empty_row: RowId,
+    term: Term,
+    credential: CredentialId,
+    tag: ReuseTag,
+    grants: BTreeMap<MemberId, GrantId>,
+    /// Who was granted the row, besides the lead.
+    grantee: Name,
+}
+
+impl Place {
+    fn of(gate: &dyn Gate, lead: &Voice, operator: &str, grantee: &str) -> Self {
+        let view = lead.ask::<MandateShowCall>(gate, None, NameAsk { operator: text(operator) }).unwrap();
+        let mandate = view.mandate;
+        let row = mandate.row_named("CRM").unwrap();
+        let credential = mandate.credentials_of(row.id).next().unwrap();
+        let of_row = mandate.live_grants().filter(|grant| grant.facts.row == row.id);
+        Self {
+            operator: text(operator),
+            unit: mandate.unit,
+            row: row.id,
+            empty_row: mandate.row_named("Form").unwrap().id,
+            term: row.terms.term,
+            credential: credential.id,
+            tag: credential.current.as_ref().unwrap().tag,
+            grants: of_row.map(|grant| (grant.facts.member, grant.facts.id)).collect(),
+            grantee: name(grantee),
+        }
+    }
+
+    /// The same shape with nothing behind it. The secret's fingerprint stays: it is the asker's, not the mandate's.
+    fn made_up(like: &Place) -> Self {
+        Self {
+            operator: text("Nobody"),
+            unit: UnitId([0xee; 16]),
+            row: RowId([0xee; 16]),
+            empty_row: RowId([0xed; 16]),
+            credential: CredentialId([0xee; 16]),
+            grants: like.grants.keys().map(|member| (*member, GrantId([0xee; 16]))).collect(),
+            ..like.clone()
+        }
+    }
+
+    /// The member's own grant, or else one they heard of.
+    fn grant(&self, member: MemberId) -> GrantId {
+        self.grants.get(&member).or_else(|| self.grants.values().next()).copied().unwrap()
+    }
+
+    fn item(&self, member: MemberId) -> FetchAsk {
+        let item = FetchItem { credential: self.credential, version: 1, grant: self.grant(member) };
+        FetchAsk { items: vec![item], purpose: None, onward: None }
+    }
+
+    fn facts(&self, id: u8, member: MemberId) -> GrantFacts {
+        GrantFacts {
+            id: GrantId([id; 16]),
+            member,
+            row: self.empty_row,
+            levels: BTreeSet::from([Level::View]),
+            purposes: vec![text("lead handling")],
+            term: self.term,
+            origin: GrantOrigin::Given,
+        }
+    }
+}
+
+fn text(text: &str) -> Text {
+    Text::parse(text).unwrap()
+}
+
+fn name(name: &str) -> Name {
+    Name::parse(name).unwrap()
+}
+
+/// Every ledger as the database has it: records and sealed state.
+fn ledgers(world: &World) -> BTreeMap<UnitId, (u64, Vec<u8>)> {
+    let store = Store::open(&world.places().database()).unwrap();
+    let units = store.sizes().unwrap();
+    units.into_iter().map(|(unit, size)| (unit, (size, store.unit(unit).unwrap().unwrap().state))).collect()
+}
+
+// -------------------------------------------------------------------------------------------------------- the matrix
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Person {
+    Owner,
+    LeadOfA,
+    LeadOfB,
+    /// Granted one row of A.
+    SpecialistInA,
+    Auditor,
+    /// A specialist who was granted nothing.
+    Newcomer,
+}
+
+impl Person {
+    const ALL: [Person; 6] =
+        [Person::Owner, Person::LeadOfA, Person::LeadOfB, Person::SpecialistInA, Person::Auditor, Person::Newcomer];
+
+    fn name(self) -> &'static str {
+        match self {
+            Person::Owner => "Olga",
+            Person::LeadOfA => "Lena",
+            Person::LeadOfB => "Larisa",
+            Person::SpecialistInA => "Sasha",
+            Person::Auditor => "Anton",
+            Person::Newcomer => "Nina",
+        }
+    }
+
+    fn right(self, verb: Verb) -> Right {
+        let [owner, lead, specialist, auditor] = rights(verb);
+        match self {
+            Person::Owner => owner,
+            Person::LeadOfA | Person::LeadOfB => lead,
+            Person::SpecialistInA | Person::Newcomer => specialist,
+            Person::Auditor => auditor,
+        }
+    }
+
+    /// Whether this person leads the mandate or was granted something in it.
+    fn has_to_do_with(self, target: Target) -> bool {
+        matches!((self, target), (Person::LeadOfA | Person::SpecialistInA, Target::A) | (Person::LeadOfB, Target::B))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Target {
+    /// No mandate is named.
+    Vault,
+    A,
+    B,
+    /// A mandate that does not exist.
+    MadeUp,
+}
+
+/// How far a role's right reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Right {
+    No,
+    /// The mandates one leads or was granted something in.
+    Own,
+    Any,
+}
+
+/// Owner, lead, specialist, auditor: the table of DESIGN.md 10, and for verbs it does not name the line they belong to.
+fn rights(verb: Verb) -> [Right; 4] {
+    use Right::{Any, No, Own};
+    match verb {
+        // Everybody's own session.
+        Verb::Unlock | Verb::Lock | Verb::StepUp => [Any, Any, Any, Any],
+        // "members, roles, suspension"
+        Verb::MemberAdd
+        | Verb::MemberRole
+        | Verb::MemberSuspend
+        | Verb::MemberResume
+        | Verb::MemberFactor
+        | Verb::MemberRemove => [Any, No, No, No],
+        // Whoever grants or reviews must know the members; who fetches need not.
+        Verb::MemberList => [Any, Any, No, Any],
+        // "open / amend / end / close a mandate"
+        Verb::MandateOpen => [No, Any, No, No],
+        Verb::MandateAmend => [No, Own, No, No],
+        Verb::MandateEnd | Verb::MandateClose => [Any, Own, No, No],
+        // What became of a secret is for who could have rotated it.
+        Verb::MandateSettle => [No, Own, No, No],
+        // "add / rotate credentials, grant / revoke", and what a program asks to do so
+        Verb::CredentialAdd | Verb::CredentialRotate | Verb::Grant | Verb::Recipients | Verb::Reuse => {
+            [No, Own, No, No]
+        }
+        Verb::Revoke => [Any, Own, No, No],
+        // "fetch, code", and finding what to fetch
+        Verb::Fetch | Verb::Code | Verb::Locate => [Own, Own, Own, No],
+        // "read a mandate's ledger, exposure, reviews"
+        Verb::Log | Verb::Exposure | Verb::MandateShow | Verb::MandateList | Verb::Due | Verb::Status => {
+            [Any, Own, Own, Any]
+        }
+        // Logins and accounts are no records: an auditor does not see them.
+        Verb::CredentialList => [Any, Own, Own, No],
+        Verb::Extract => [Any, Own, No, Any],
+        Verb::Verify => [Any, Any, No, Any],
+        Verb::Sweep => [Any, Any, No, No],
+        // "recovery, restore, restart"
+        Verb::Backup | Verb::ConfirmClock => [Any, No, No, No],
+    }
+}
+
+/// What a verb can be about.
+fn targets(verb: Verb) -> &'static [Target] {
+    use Target::{A, B, MadeUp, Vault};
+    match verb {
+        Verb::Unlock
+        | Verb::Lock
+        | Verb::StepUp
+        | Verb::MemberAdd
+        | Verb::MemberList
+        | Verb::MemberRole
+        | Verb::MemberSuspend
+        | Verb::MemberResume
+        | Verb::MemberFactor
+        | Verb::MemberRemove
+        | Verb::MandateOpen
+        | Verb::MandateList
+        | Verb::Verify
+        | Verb::Sweep
+        | Verb::Due
+        | Verb::Status
+        | Verb::Backup
+        | Verb::ConfirmClock => &[Vault],
+        Verb::CredentialList | Verb::Log | Verb::Exposure => &[Vault, A, B, MadeUp],
+        Verb::MandateShow
+        | Verb::MandateAmend
+        | Verb::MandateEnd
+        | Verb::MandateSettle
+        | Verb::MandateClose
+        | Verb::CredentialAdd
+        | Verb::CredentialRotate
+        | Verb::Locate
+        | Verb::Reuse
+        | Verb::Recipients
+        | Verb::Grant
+        | Verb::Revoke
+        | Verb::Fetch
+        | Verb::Code
+        | Verb::Extract => &[A, B, MadeUp],
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    Done,
+    RoleForbids,
+    /// The same for what is not there and for what is somebody else's.
+    NotThere,
+}
+
+fn expected(person: Person, verb: Verb, target: Target) -> Outcome {
+    // A retrieval is decided in its mandate; who has nothing to do with that mandate does not learn that it exists.
+    let decided_inside = matches!(verb, Verb::Fetch | Verb::Code);
+    match (person.right(verb), target) {
+        (Right::No, _) if !decided_inside => Outcome::RoleForbids,
+        (_, Target::Vault) => Outcome::Done,
+        (_, Target::MadeUp) => Outcome::NotThere,
+        (Right::Any, Target::A | Target::B) => Outcome::Done,
+        (Right::Own, _) if person.has_to_do_with(target) => Outcome::Done,
+        (Right::Own | Right::No, _) => Outcome::NotThere,
+    }
+}
+
+/// The vault of the matrix, kept in two states that every cell can begin from.
+struct Stage {
+    world: World,
+    voices: BTreeMap<&'static str, Voice>,
+    codes: BTreeMap<&'static str, String>,
+    place_of_a: Place,
+    place_of_b: Place,
+    nowhere: Place,
+    spare_seed: Seed,
+    at: i64,
+}
+
+/// The state the vault is in, where nothing was done to it since, and the broker that has it open.
+type Kept = Option<(&'static str, Arc<dyn Gate>)>;
+
+/// Every mandate active.
+const ACTIVE: &str = "kept-active";
+/// Every mandate ended and settled: what closing needs.
+const SETTLED: &str = "kept-settled";
+
+impl Stage {
+    fn build() -> Self {
+        let world = World::with_mandate();
+        for (member, role) in [
+            ("Larisa", "lead"),
+            ("Boris", "specialist"),
+            ("Anton", "auditor"),
+            ("Nina", "specialist"),
+            ("Pavel", "specialist"),
+        ] {
+            world.add_member(member, role);
+        }
+        world.unlock("Larisa");
+        world.open_mandate("Larisa", "Vasilek");
+        world.as_member("Larisa", "grant Boris Vasilek/CRM --level view").done();
+        world.as_member("Olga", "member suspend Pavel -y").done();
+
+        let people = Person::ALL.iter().map(|person| person.name()).chain(["Pavel"]);
+        let mut voices: BTreeMap<_, _> =
+            people.map(|name| (name, Voice { identity: world.identity(name), session: None })).collect();
+        for person in Person::ALL {
+            voices.insert(person.name(), Voice::of(&world, person.name()));
+        }
+        let gate = world.gate();
+        let place_of_a = Place::of(&*gate, &voices["Lena"], "Romashka", "Sasha");
+        let place_of_b = Place::of(&*gate, &voices["Larisa"], "Vasilek", "Boris");
+        let nowhere = Place::made_up(&place_of_b);
+
+        let mut stage = Self {
+            world,
+            voices,
+            codes: BTreeMap::new(),
+            place_of_a,
+            place_of_b,
+            nowhere,
+            spare_seed: Seed::generate(&System),
+            at: 0,
+        };
+        stage.keep(ACTIVE);
+        for (lead, operator) in [("Lena", "Romashka"), ("Larisa", "Vasilek")] {
+            stage.world.as_member(lead, &format!("mandate end {operator} -y")).done();
+            // Granting onward read it.
+            stage.world.as_member(lead, &format!("mandate settle {operator}/CRM --because changed")).done();
+        }
+        stage.keep(SETTLED);
+        // One moment for every cell, in which nobody's code was used in either state.
+        stage.codes = Person::ALL.iter().map(|person| (person.name(), stage.world.fresh_code(person.name()))).collect();
+        stage.at = stage.world.clock.now().0;
+        stage
+    }
+
+    fn keep(&self, name: &str) {
+        self.copy(self.world.dir.path(), &self.world.path(name));
+    }
+
+    fn restore(&self, name: &str) {
+        for slot in ["epoch-key", "epoch-key.next"] {
+            let _ = std::fs::remove_file(self.world.path(slot));
+        }
+        self.copy(&self.world.path(name), self.world.dir.path());
+        self.world.clock.set_wall(self.at);
+    }
+
+    /// Database, anchor and epoch key.
+    fn copy(&self, from: &std::path::Path, to: &std::path::Path) {
+        for dir in ["vault", "state"] {
+            copy_dir(&from.join(dir), &to.join(dir));
+        }
+        std::fs::copy(from.join("epoch-key"), to.join("epoch-key")).unwrap();
+    }
+
+    fn place(&self, target: Target) -> Option<&Place> {
+        match target {
+            Target::Vault => None,
+            Target::A => Some(&self.place_of_a),
+            Target::B => Some(&self.place_of_b),
+            Target::MadeUp => Some(&self.nowhere),
+        }
+    }
+
+    fn admission(&self, of: &Identity, by: &Voice, roles: &[Role]) -> Signed {
+        let admission =
+            Admission { bundle: of.signed_bundle(), roles: roles.iter().copied().collect(), by: Some(by.id()) };
+        by.identity.sign.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap())
+    }
+
+    /// The verb's request, right in everything but perhaps in who asks. A new verb does not compile until it is here.
+    fn well_formed(&self, person: Person, verb: Verb, maybe: Option<&Place>) -> Asked {
+        let (voice, code) = (&self.voices[person.name()], &self.codes[person.name()]);
+        let operator = maybe.map(|place| place.operator.clone());
+        let place = || maybe.unwrap_or_else(|| panic!("{verb} names a mandate"));
+        let unit = maybe.map(|place| place.unit);
+        let enrol = || EnrolLoad {
+            seed: self.spare_seed.encode().expose().to_vec(),
+            code: self.spare_seed.code(self.world.clock.now().unix_seconds()).0,
+        };
+        let member = |named: &str| MemberAsk { name: name(named) };
+        match verb {
+            Verb::Unlock => with_code::<UnlockCall>(UnlockAsk { for_ms: 1000 }, code),
+            Verb::Lock => asked::<LockCall>(None, Nothing {}, &()),
+            Verb::StepUp => with_code::<StepUpCall>(Nothing {}, code),
+            Verb::MemberAdd => {
+                let vesna = Identity::generate(voice.identity.vault, voice.identity.root, name("Vesna"), &System);
+                let admission = self.admission(&vesna, voice, &[Role::Specialist]);
+                asked::<MemberAddCall>(None, MemberAddAsk { admission, reuse_key: None }, &enrol())
+            }
+            Verb::MemberList => asked::<MemberListCall>(None, Nothing {}, &()),
+            Verb::MemberRole => {
+                let nina = &self.voices["Nina"].identity;
+                let admission = self.admission(nina, voice, &[Role::Specialist, Role::Auditor]);
+                let ask = MemberRoleAsk { member: nina.member, admission, reuse_key: None };
+                asked::<MemberRoleCall>(None, ask, &())
+            }
+            Verb::MemberSuspend => asked::<MemberSuspendCall>(None, member("Boris"), &()),
+            Verb::MemberResume => asked::<MemberResumeCall>(None, member("Pavel"), &()),
+            Verb::MemberFactor => asked::<MemberFactorCall>(None, member("Boris"), &enrol()),
+            Verb::MemberRemove => asked::<MemberRemoveCall>(None, member("Boris"), &()),
+            Verb::MandateOpen => {
+                let ask = MandateOpenAsk {
+                    operator: name("Pion"),
+                    contract: text("18/2026"),
+                    signed: "2026-02-01".parse().unwrap(),
+                    until: "2026-12-31".parse().unwrap(),
+                    zone: None,
+                    lead: None,
+                    rows: Vec::new(),
+                };
+                asked::<MandateOpenCall>(None, ask, &())
+            }
+            Verb::MandateList => asked::<MandateListCall>(None, Nothing {}, &()),
+            Verb::MandateShow => asked::<MandateShowCall>(None, NameAsk { operator: place().operator.clone() }, &()),
+            Verb::MandateAmend => {
+                let operator = place().operator.clone();
+                let remove = vec![name("CRM")];
+                let ask = MandateAmendAsk { operator, add: Vec::new(), set: Vec::new(), remove, until: None };
+                asked::<MandateAmendCall>(None, ask, &())
+            }
+            Verb::MandateEnd => {
+                let ask = ReasonAsk { operator: place().operator.clone(), reason: text("contract end") };
+                asked::<MandateEndCall>(None, ask, &())
+            }
+            Verb::MandateSettle => {
+                let ask = SettleAsk {
+                    operator: place().operator.clone(),
+                    system: name("CRM"),
+                    credential: Text::default(),
+                    because: text("changed by the operator"),
+                };
+                asked::<MandateSettleCall>(None, ask, &())
+            }
+            Verb::MandateClose => {
+                asked::<MandateCloseCall>(None, CloseAsk { operator: place().operator.clone(), retain_years: 3 }, &())
+            }
+            Verb::CredentialAdd => {
+                let guest = CredentialFacts {
+                    id: CredentialId([0xad; 16]),
+                    row: place().empty_row,
+                    name: Text::default(),
+                    kind: Kind::Delegated,
+                    account: text("guest"),
+                    url: Text::default(),
+                    second_factor: SecondFactor::Unknown,
+                    version: None,
+                };
+                let ask = CredentialAddAsk { credentials: vec![guest], seeds: Prepared::default().seeds_digest() };
+                asked::<CredentialAddCall>(unit, ask, &SecretsLoad::default())
+            }
+            Verb::CredentialRotate => {
+                let ask = CredentialRotateAsk {
+                    credential: place().credential,
+                    version: None,
+                    second_factor: Some(SecondFactor::Elsewhere { holder: text("the operator") }),
+                    seeds: Prepared::default().seeds_digest(),
+                };
+                asked::<CredentialRotateCall>(unit, ask, &SecretsLoad::default())
+            }
+            Verb::CredentialList => asked::<CredentialListCall>(None, OptionalNameAsk { operator }, &()),
+            Verb::Locate => {
+                let operator = place().operator.clone();
+                let ask = LocateAsk { operator, system: text("CRM"), credential: None, all: false };
+                asked::<LocateCall>(None, ask, &())
+            }
+            Verb::Reuse => asked::<ReuseCall>(unit, ReuseAsk { tags: vec![place().tag] }, &()),
+            Verb::Recipients => asked::<RecipientsCall>(unit, RecipientsAsk { row: place().row }, &()),
+            Verb::Grant => {
+                let grant = place().facts(0xaf, self.voices["Nina"].id());
+                asked::<GrantCall>(unit, GrantAsk { grant }, &WrapsLoad::default())
+            }
+            Verb::Revoke => {
+                let of = Some((place().operator.clone(), text("CRM")));
+                let ask = RevokeAsk { member: place().grantee.clone(), of, reason: text("revoked") };
+                asked::<RevokeCall>(None, ask, &())
+            }
+            Verb::Fetch => asked::<FetchCall>(unit, place().item(voice.id()), &()),
+            Verb::Code => asked::<CodeCall>(unit, place().item(voice.id()), &()),
+            Verb::Log => asked::<LogCall>(None, LogAsk { operator, member: None, since: None, denied: false }, &()),
+            Verb::Extract => asked::<ExtractCall>(None, NameAsk { operator: place().operator.clone() }, &()),
+            Verb::Exposure => asked::<ExposureCall>(None, ExposureAsk { operator, member: None }, &()),
+            Verb::Verify => asked::<VerifyCall>(None, Nothing {}, &()),
+            Verb::Sweep => asked::<SweepCall>(None, Nothing {}, &()),
+            Verb::Due => asked::<DueCall>(None, DueAsk { days: 400 }, &()),
+            Verb::Status => asked::<StatusCall>(None, Nothing {}, &()),
+            Verb::Backup => {
+                // Where the next cell's copy clears it away.
+                let path = self.world.path("vault").join("backup.db").display().to_string();
+                asked::<BackupCall>(None, BackupAsk { path }, &())
+            }
+            Verb::ConfirmClock => asked::<ConfirmClockCall>(None, Nothing {}, &()),
+        }
+    }
+
+    /// Sends one cell's request from a kept state; gives back what is wrong with what came of it. The gate is left
+    /// only where nothing was changed but the roster's ledger.
+    fn try_cell(&self, kept: &mut Kept, person: Person, verb: Verb, target: Target) -> Vec<String> {
+        let state = if verb == Verb::MandateClose { SETTLED } else { ACTIVE };
+        let gate = match kept.take() {
+            Some((there, gate)) if there == state => gate,
+            _ => {
+                self.restore(state);
+                self.world.gate()
+            }
+        };
+        let voice = &self.voices[person.name()];
+        let token = mandatum::policy::needs_step_up(verb).then(|| {
+            let answer = voice.send(&*gate, &with_code::<StepUpCall>(Nothing {}, &self.codes[person.name()]), None);
+            serde_json::from_slice(&answer.unwrap()).unwrap()
+        });
+        let before = ledgers(&self.world);
+        let answer = voice.send(&*gate, &self.well_formed(person, verb, self.place(target)), token);
+        let after = ledgers(&self.world);
+
+        let wanted = expected(person, verb, target);
+        let seen = match &answer {
+            Ok(_) => Ok(Outcome::Done),
+            Err(Refusal::Denied { code: Deny::RoleForbids }) => Ok(Outcome::RoleForbids),
+            Err(Refusal::NotFound) => Ok(Outcome::NotThere),
+            Err(other) => Err(other),
+        };
+        let mut wrong = Vec::new();
+        if seen != Ok(wanted) {
+            wrong.push(format!("{person:?} {verb} {target:?}: {seen:?}, expected {wanted:?}"));
+        }
+        let changed = |unit: &UnitId| before.get(unit) != after.get(unit);
+        let (a, b) = (self.place_of_a.unit, self.place_of_b.unit);
+        let may_change = |unit: UnitId| {
+            wanted == Outcome::Done && (target == Target::Vault || self.place(target).unwrap().unit == unit)
+        };
+        for unit in [a, b].into_iter().filter(|unit| changed(unit) && !may_change(*unit)) {
+            wrong.push(format!("{person:?} {verb} {target:?} left a trace in the mandate {unit}"));
+        }
+        if wanted != Outcome::Done {
+            // One denial in the agency's own ledger, whose state it leaves as it was; no new ledger.
+            let roster = *before.keys().find(|unit| ![a, b].contains(unit)).unwrap();
+            let one_more = (before[&roster].0 + 1, before[&roster].1.clone());
+            if after.get(&roster) != Some(&one_more) || after.len() != before.len() {
+                wrong.push(format!("{person:?} {verb} {target:?}: the refusal is not one record of the roster"));
+            }
+        }
+        wrong.extend(self.check_reach(person, verb, target, answer.as_deref().unwrap_or_default()));
+        *kept = (token.is_none() && answer.is_err()).then_some((state, gate));
+        wrong
+    }
+
+    /// Whose right does not reach everywhere reads nothing of a mandate that is not theirs; whose does, reads of both.
+    fn check_reach(&self, person: Person, verb: Verb, target: Target, answer: &[u8]) -> Option<String> {
+        let answer = String::from_utf8_lossy(answer);
+        let told = |place: &Place| answer.contains(place.operator.as_str()) || answer.contains(&place.unit.to_string());
+        let [of_a, of_b] = [&self.place_of_a, &self.place_of_b].map(told);
+        let lists = matches!(verb, Verb::MandateList | Verb::CredentialList | Verb::Due | Verb::Exposure);
+        let fits = match person.right(verb) {
+            Right::Any if lists && target == Target::Vault => of_a && of_b,
+            Right::Any => true,
+            Right::Own | Right::No => {
+                (!of_a || person.has_to_do_with(Target::A)) && (!of_b || person.has_to_do_with(Target::B))
+            }
+        };
+        (!fits).then(|| format!("{person:?} {verb} {target:?} read of A: {of_a}, of B: {of_b}"))
+    }
+}
+
+/// Every member, with every verb, on every mandate and on none: what the design's table says, and nothing else; what is
+/// refused leaves no trace but one record of the agency's own ledger (C1).
+#[test]
+fn every_cell_of_the_matrix_is_as_the_design_says() {
+    let stage = Stage::build();
+    let (mut wrong, mut kept) = (Vec::new(), None);
+    for &verb in Verb::ALL {
+        for person in Person::ALL {
+            for &target in targets(verb) {
+                wrong.extend(stage.try_cell(&mut kept, person, verb, target));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} cells:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Ids of a mandate that is not one's own, smuggled into one's own, answer as ids that were made up (C1, C3).
+#[test]
+fn ids_of_another_mandate_are_as_if_made_up() {
+    let stage = Stage::build();
+    stage.restore(ACTIVE);
+    let gate = stage.world.gate();
+    let own =
+        |ids: &Place| Place { operator: stage.place_of_a.operator.clone(), unit: stage.place_of_a.unit, ..ids.clone() };
+    let (smuggled, made_up) = (own(&stage.place_of_b), own(&stage.nowhere));
+    let before = ledgers(&stage.world);
+    for person in [Person::LeadOfA, Person::SpecialistInA] {
+        let by_id =
+            [Verb::CredentialAdd, Verb::CredentialRotate, Verb::Recipients, Verb::Grant, Verb::Fetch, Verb::Code];
+        for verb in by_id.into_iter().filter(|verb| person.right(*verb) != Right::No) {
+            let answer =
+                |place| stage.voices[person.name()].send(&*gate, &stage.well_formed(person, verb, Some(place)), None);
+            let refusal = answer(&made_up).unwrap_err();
+            assert_eq!(answer(&smuggled), Err(refusal), "{person:?} {verb}");
+        }
+    }
+    let after = ledgers(&stage.world);
+    for unit in [stage.place_of_a.unit, stage.place_of_b.unit] {
+        assert_eq!(before[&unit], after[&unit]);
+    }
+}
+
+// ------------------------------------------------------------------------------------ requests that are not what they say
+
+fn refused_unproven(gate: &dyn Gate, frame: Frame, what: &str) {
+    let answer = gate.call(frame);
+    assert!(matches!(answer, Err(Refusal::Authentication(_))), "{what}: {answer:?}");
+}
+
+/// Route, body and signature must agree on verb, member, vault and format, byte for byte; a request that does not is
+/// refused before anything is looked at, and the honest one beside it works, once (C3).
+#[test]
+fn a_request_is_exactly_what_was_signed_and_for_what() {
+    let world = World::with_mandate();
+    let (sasha, lena, gate) = (Voice::of(&world, "Sasha"), Voice::of(&world, "Lena"), world.gate());
+    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    let fetch = asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &());
+    let before = ledgers(&world);
+
+    type Change<'a> = &'a dyn Fn(&mut Request<Value>);
+    let lies: [(&str, Change<'_>); 6] = [
+        ("another verb inside", &|request| request.verb = Verb::Code),
+        ("another vault", &|request| request.vault = VaultId([0xee; 16])),
+        ("another format", &|request| request.format = FORMAT + 1),
+        ("another member", &|request| request.member = lena.id()),
+        ("nobody", &|request| request.member = MemberId([0xee; 16])),
+        ("a nonce that was never given out", &|request| request.nonce = Nonce([0xee; 16])),
+    ];
+    for (what, lie) in lies {
+        let mut request = sasha.request(&*gate, &fetch, None);
+        lie(&mut request);
+        refused_unproven(&*gate, sasha.frame(Verb::Fetch, &request, &[]), what);
+    }
+    let honest = sasha.request(&*gate, &fetch, None);
+    refused_unproven(&*gate, sasha.frame(Verb::Code, &honest, &[]), "another verb in the route");
+    refused_unproven(&*gate, lena.frame(Verb::Fetch, &honest, &[]), "signed by another member");
+
+    let bytes = serde_json::to_vec(&honest).unwrap();
+    let signed = sasha.identity.sign.sign(Topic::Request, bytes.clone());
+    let own_key = sasha.identity.sign.public();
+    let call = |request| Frame { verb: Verb::Fetch, request, load: Vec::new() };
+    let as_statement = sasha.identity.sign.sign(Topic::Statement, bytes.clone());
+    refused_unproven(&*gate, call(as_statement), "signed as something else");
+    let foreign = lena.identity.sign.sign(Topic::Request, bytes.clone());
+    let claimed = Signed::from_parts(bytes.clone(), own_key, foreign.signature().to_vec());
+    refused_unproven(&*gate, call(claimed), "another's signature under one's own key");
+    let changed = [bytes.as_slice(), b" "].concat();
+    let changed = Signed::from_parts(changed, own_key, signed.signature().to_vec());
+    refused_unproven(&*gate, call(changed), "one byte more than was signed");
+
+    let body = String::from_utf8(bytes).unwrap();
+    let again = |body: String| call(sasha.identity.sign.sign(Topic::Request, body.into_bytes()));
+    let twice = body.replacen('{', &format!("{{\"member\":\"{}\",", lena.id()), 1);
+    refused_unproven(&*gate, again(twice), "two members");
+    refused_unproven(&*gate, again(body.replacen('{', "{\"admin\":true,", 1)), "an unknown field");
+    refused_unproven(&*gate, again(format!("{body}{{}}")), "two requests");
+
+    // What is asked must be the verb's own question: here, the signature is right and the question is another verb's.
+    let locate = LocateAsk { operator: text("Romashka"), system: text("CRM"), credential: None, all: false };
+    let other = Asked {
+        ask: serde_json::to_value(locate).unwrap(),
+        ..asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &())
+    };
+    assert!(matches!(sasha.send(&*gate, &other, None), Err(Refusal::Input { .. })));
+
+    assert_eq!(ledgers(&world), before, "what is not proven is not even recorded");
+    gate.call(sasha.frame(Verb::Fetch, &honest, &[])).unwrap();
+    refused_unproven(&*gate, sasha.frame(Verb::Fetch, &honest, &[]), "the same request again");
+}
+
+/// An old signed request releases nothing a second time: not at the same broker, not after its restart, and not once
+/// its member has left; and it is no release in any ledger (B7).
+#[test]
+fn an_old_request_is_good_for_nothing() {
+    let world = World::with_mandate();
+    let (sasha, lena, gate) = (Voice::of(&world, "Sasha"), Voice::of(&world, "Lena"), world.gate());
+    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    let fetch = asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &());
+    let code = world.fresh_code("Sasha");
+    let unlock = with_code::<UnlockCall>(UnlockAsk { for_ms: 8 * 3_600_000 }, &code);
+    let old = [(&fetch, sasha.request(&*gate, &fetch, None)), (&unlock, sasha.request(&*gate, &unlock, None))];
+    let replay = |(asked, request): &(&Asked, Request<Value>)| sasha.frame(asked.verb, request, &asked.load);
+    for one in &old {
+        gate.call(replay(one)).unwrap();
+    }
+    let releases = || {
+        let lines = lena.ask::<LogCall>(
+            &*world.gate(),
+            None,
+            LogAsk { operator: Some(text("Romashka")), member: None, since: None, denied: false },
+        );
+        lines
+            .unwrap()
+            .lines
+            .iter()
+            .filter(|line| line.event == "released" && line.member == Some(name("Sasha")))
+            .count()
+    };
+    assert_eq!(releases(), 1);
+
+    let before = ledgers(&world);
+    for one in &old {
+        refused_unproven(&*gate, replay(one), "at the same broker");
+        refused_unproven(&*world.gate(), replay(one), "at a broker that was restarted");
+    }
+    assert_eq!(ledgers(&world), before);
+
+    world.as_member("Olga", "member remove Sasha -y").done();
+    let before = ledgers(&world);
+    for one in &old {
+        refused_unproven(&*gate, replay(one), "after leaving");
+        let fresh = sasha.request(&*gate, one.0, None);
+        refused_unproven(&*gate, sasha.frame(one.0.verb, &fresh, &one.0.load), "a new request after leaving");
+    }
+    assert_eq!(ledgers(&world), before);
+    assert_eq!(releases(), 1);
+}
+
+/// Nobody gives themselves access or a role, nobody gives it in a mandate they do not lead, and no grant is wider or
+/// longer than its row; the ledger's fold refuses the same, whatever a broker let through (C6).
+#[test]
+fn nobody_grants_to_themselves_or_beyond_the_row() {
+    let world = World::with_mandate();
+    world.add_member("Larisa", "lead");
+    let [olga, lena, larisa, sasha] = ["Olga", "Lena", "Larisa", "Sasha"].map(|name| Voice::of(&world, name));
+    let gate = world.gate();
+    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    let unit = Some(place.unit);
+    let before = ledgers(&world)[&place.unit].clone();
+    let role_forbids = || Refusal::from(Deny::RoleForbids);
+    let input = |field: &str, refused: Refusal| match refused {
+        Refusal::Input { field: named, .. } => assert_eq!(named, field),
+        other => panic!("{field}: {other:?}"),
+    };
+    let grant =
+        |voice: &Voice, grant: GrantFacts| voice.ask::<GrantCall>(&*gate, unit, GrantAsk { grant }).unwrap_err();
+
+    // For oneself, and where one does not lead.
+    assert_eq!(grant(&sasha, place.facts(1, sasha.id())), role_forbids());
+    assert_eq!(grant(&olga, place.facts(1, olga.id())), role_forbids());
+    assert_eq!(grant(&larisa, place.facts(1, sasha.id())), Refusal::NotFound);
+    assert_eq!(grant(&larisa, place.facts(1, larisa.id())), Refusal::NotFound);
+    input("member", grant(&lena, place.facts(1, lena.id())));
+
+    // Beyond the row, by the smallest step.
+    let facts = || place.facts(1, sasha.id());
+    let (from, until) = (place.term.from, place.term.until);
+    input("until", grant(&lena, GrantFacts { term: Term { from, until: until.plus(1) }, ..facts() }));
+    input("until", grant(&lena, GrantFacts { term: Term { from: from.plus(-1), until }, ..facts() }));
+    input("level", grant(&lena, GrantFacts { levels: BTreeSet::from([Level::View, Level::Reply]), ..facts() }));
+    input("purpose", grant(&lena, GrantFacts { purposes: vec![text("something else")], ..facts() }));
+    input("grant", grant(&lena, GrantFacts { levels: BTreeSet::new(), ..facts() }));
+    input("grant", grant(&lena, GrantFacts { purposes: Vec::new(), ..facts() }));
+    // A standing grant comes with leading the mandate, never by being given.
+    input("grant", grant(&lena, GrantFacts { origin: GrantOrigin::Lead, ..facts() }));
+
+    // Nobody raises their own roles, and an owner's program cannot be made to carry what somebody else signed.
+    let raised = |by: &Voice| {
+        let roles = BTreeSet::from([Role::Owner, Role::Lead, Role::Specialist]);
+        let admission = Admission { bundle: sasha.identity.signed_bundle(), roles, by: Some(by.id()) };
+        by.identity.sign.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap())
+    };
+    let stepped = |voice: &Voice, member: &str| {
+        let code = with_code::<StepUpCall>(Nothing {}, &world.fresh_code(member));
+        serde_json::from_slice(&voice.send(&*gate, &code, None).unwrap()).unwrap()
+    };
+    let ask = |signed| {
+        let ask = MemberRoleAsk { member: sasha.id(), admission: signed, reuse_key: None };
+        asked::<MemberRoleCall>(None, ask, &())
+    };
+    let by_self = sasha.send(&*gate, &ask(raised(&sasha)), Some(stepped(&sasha, "Sasha")));
+    assert_eq!(by_self, Err(role_forbids()));
+    let carried = olga.send(&*gate, &ask(raised(&sasha)), Some(stepped(&olga, "Olga")));
+    input("admission", carried.unwrap_err());
+
+    assert_eq!(ledgers(&world)[&place.unit], before);
+    let view = lena.ask::<MandateShowCall>(&*gate, None, NameAsk { operator: text("Romashka") }).unwrap();
+    let folds =
+        |by: &Voice, grant| view.mandate.clone().apply(&Event::Granted { grant }, Some(by.id()), now(&world)).is_ok();
+    for (by, to) in [(&sasha, &sasha), (&olga, &sasha), (&larisa, &sasha), (&lena, &lena)] {
+        assert!(!folds(by, place.facts(1, to.id())), "{} to {}", by.identity.name, to.identity.name);
+    }
+    assert!(folds(&lena, facts()), "the same grant by who may give it");
+    lena.ask::<GrantCall>(&*gate, unit, GrantAsk { grant: facts() }).unwrap();
+}
+
+fn now(world: &World) -> Instant {
+    Clock::now(&*world.clock)
+}
+
+/// Who only reads a secret cannot replace it: not by sending it, not through a lead who carries it, and not in the fold
+/// of the ledger (C10).
+#[test]
+fn who_only_reads_replaces_nothing() {
+    let world = World::with_mandate();
+    let (sasha, lena, gate) = (Voice::of(&world, "Sasha"), Voice::of(&world, "Lena"), world.gate());
+    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    let secret = || world.as_member("Sasha", "fetch Romashka/CRM --field password").done().stdout;
+    let (first, before) = (secret(), ledgers(&world));
+
+    let by = |author: &Voice| second_version(&*gate, author, &place, &[&lena, &sasha]);
+    assert_eq!(sasha.send(&*gate, &by(&sasha), None), Err(Deny::RoleForbids.into()));
+    let carried = lena.send(&*gate, &by(&sasha), None);
+    assert!(matches!(&carried, Err(Refusal::Input { field, .. }) if field == "statement"), "{carried:?}");
+    assert_eq!(ledgers(&world)[&place.unit], before[&place.unit]);
+    assert_eq!(secret(), first);
+
+    let mandate = lena.ask::<MandateShowCall>(&*gate, None, NameAsk { operator: text("Romashka") }).unwrap().mandate;
+    let ask: CredentialRotateAsk = serde_json::from_value(by(&lena).ask).unwrap();
+    let event = Event::Rotated { credential: ask.credential, version: ask.version, second_factor: None };
+    let folds = |by: &Voice| mandate.clone().apply(&event, Some(by.id()), now(&world)).is_ok();
+    assert!(!folds(&sasha) && folds(&lena));
+
+    lena.send(&*gate, &by(&lena), None).unwrap();
+    assert_eq!(secret(), "second-version-of-the-secret\n");
+}
+
+/// A right second version of the credential, sealed and wrapped to its readers by this author.
+fn second_version(gate: &dyn Gate, author: &Voice, place: &Place, readers: &[&Voice]) -> Asked {
+    let charters = gate.hello().unwrap().charters;
+    let charter = charters.last().and_then(from_blob).unwrap();
+    let charter: Charter = serde_json::from_slice(charter.unverified_bytes()).unwrap();
+    let ctx0 = Ctx {
+        vault: author.identity.vault,
+        mandate: place.unit,
+        credential: place.credential,
+        version: 2,
+        to: None,
+        recipient: recipient_digest(&charter.recovery),
+    };
+    let dek = Key::generate(&System);
+    let fields = Fields::default().with("password", Secret::copy_of(b"second-version-of-the-secret"));
+    let (ct, rec) = (seal_ct(&dek, &ctx0, &fields, &System), wrap_inner(&charter.recovery, &ctx0, &dek).unwrap());
+    let (of_ct, of_rec) = (hash(&ct), hash(&rec));
+    let said =
+        Statement { ctx: ctx0, ct: of_ct, inner: of_rec, rec: of_rec, commit: commitment(&dek), author: author.id() };
+    let sign = |said: &Statement| author.identity.sign.sign(Topic::Statement, serde_json::to_vec(said).unwrap());
+    let wraps = readers.iter().map(|reader| {
+        let recipient = reader.identity.enc.recipient();
+        let to = Some((place.grants[&reader.id()], reader.id()));
+        let ctx = Ctx { to, recipient: recipient_digest(&recipient), ..ctx0 };
+        let inner = wrap_inner(&recipient, &ctx, &dek).unwrap();
+        let statement = sign(&Statement { ctx, inner: hash(&inner), ..said.clone() });
+        WrapLoad { ctx, inner: Blob(inner), statement }
+    });
+    let wraps = wraps.collect();
+    let sealed =
+        SecretLoad { credential: place.credential, ct: Blob(ct), rec: Blob(rec), statement: sign(&said), wraps };
+    let version =
+        NewVersion { number: 2, ct: of_ct, tag: ReuseTag([2; 16]), strength: Strength::Random, allowed_weak: None };
+    let seeds = Prepared::default().seeds_digest();
+    let ask = CredentialRotateAsk { credential: place.credential, version: Some(version), second_factor: None, seeds };
+    asked::<CredentialRotateCall>(Some(place.unit), ask, &SecretsLoad { secrets: vec![sealed], seeds: Vec::new() })
+}
+
+/// A grant is good for the member it was made for: named by another, it releases nothing, and nothing is recorded as
+/// released (C15).
+#[test]
+fn a_grant_is_good_for_its_own_member_alone() {
+    let world = World::with_mandate();
+    world.add_member("Nina", "specialist");
+    world.as_member("Lena", "grant Nina Romashka/Form --level view").done();
+    let [lena, sasha, nina] = ["Lena", "Sasha", "Nina"].map(|name| Voice::of(&world, name));
+    let gate = world.gate();
+    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    let ask = |voice: &Voice, grant_of: &Voice, verb: fn(Option<UnitId>, FetchAsk, &()) -> Asked| {
+        voice.send(&*gate, &verb(Some(place.unit), place.item(grant_of.id()), &()), None)
+    };
+    let verbs = [asked::<FetchCall>, asked::<CodeCall>];
+    for verb in verbs {
+        // Who holds the row too is told to look again; who does not, that there is nothing.
+        let own_row = ask(&sasha, &lena, verb);
+        assert!(matches!(own_row, Err(Refusal::Input { .. })), "{own_row:?}");
+        let own_row = ask(&lena, &sasha, verb);
+        assert!(matches!(own_row, Err(Refusal::Input { .. })), "{own_row:?}");
+        assert_eq!(ask(&nina, &sasha, verb), Err(Refusal::NotFound));
+        assert_eq!(ask(&nina, &lena, verb), Err(Refusal::NotFound));
+    }
+    let releases = || {
+        let all = LogAsk { operator: Some(text("Romashka")), member: None, since: None, denied: false };
+        let lines = lena.ask::<LogCall>(&*gate, None, all).unwrap().lines;
+        lines.iter().filter(|line| line.event == "released" || line.event == "code_released").count()
+    };
+    // Granting the row onward read it once.
+    assert_eq!(releases(), 1);
+    for verb in verbs {
+        ask(&sasha, &sasha, verb).unwrap();
+    }
+    assert_eq!(releases(), 3);
+}
