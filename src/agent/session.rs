@@ -49,10 +49,13 @@ mod kernel {
     /// The user keyring, made readable from any shell of this account: a process that was started without a session
     /// keyring does not possess it, so it is linked into the process's own first.
     fn ring() -> Result<KeyRing, KeyError> {
+        static LINKED: std::sync::Once = std::sync::Once::new();
         let ring = KeyRing::from_special_id(KeyRingIdentifier::User, true)?;
-        if let Ok(process) = KeyRing::from_special_id(KeyRingIdentifier::Process, true) {
-            let _ = process.link_keyring_id(KeyRingIdentifier::User);
-        }
+        LINKED.call_once(|| {
+            if let Ok(process) = KeyRing::from_special_id(KeyRingIdentifier::Process, true) {
+                let _ = process.link_keyring_id(KeyRingIdentifier::User);
+            }
+        });
         Ok(ring)
     }
 

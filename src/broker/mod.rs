@@ -36,7 +36,7 @@ use crate::anchor::{Anchor, AnchorError, Home, StateLock};
 use crate::api::{self, Call, Frame, Gate, Hello, Refusal};
 use crate::crypto::Entropy;
 use crate::ledger::Assurance;
-use crate::model::{Clock, Deny, MemberId, Nonce, Verb};
+use crate::model::{Clock, Deny, MemberId, Nonce, Roster, Verb};
 use crate::policy;
 use crate::store::{Store, StoreError};
 use caller::Caller;
@@ -70,6 +70,8 @@ pub struct Broker {
 #[derive(Default)]
 struct Inner {
     open: Option<(Anchor, Store)>,
+    /// The roster as the last call left it; good while the anchor on disk is the one that is open.
+    roster: Option<Roster>,
     nonces: VecDeque<Nonce>,
     step_ups: HashMap<Nonce, MemberId>,
 }
@@ -93,21 +95,28 @@ impl Broker {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let _lock =
             StateLock::take(&self.settings.home.dir).map_err(|e| Refusal::Failed(format!("state lock: {e}")))?;
-        let Inner { open, nonces, step_ups } = &mut *inner;
+        let Inner { open, roster, nonces, step_ups } = &mut *inner;
         // Another process may have changed the files since; what it left is read anew.
         if let Some((anchor, _)) = open
             && !anchor.is_current()?
         {
-            *open = None;
+            (*open, *roster) = (None, None);
         }
         let (anchor, store) = match open {
             Some(both) => both,
             None => open.insert((Anchor::open(&self.settings.home)?, Store::open(&self.settings.database)?)),
         };
-        let done = Vault::begin(&self.settings, anchor, store).and_then(|mut vault| work(&mut vault, nonces, step_ups));
+        store.begin_reading()?;
+        let begun = Vault::begin(&self.settings, anchor, store, roster.take());
+        let done = begun.and_then(|mut vault| {
+            let done = work(&mut vault, nonces, step_ups);
+            *roster = Some(vault.roster);
+            done
+        });
+        store.end_reading()?;
         if matches!(done, Err(Refusal::Failed(_) | Refusal::Integrity(_))) {
             // Whatever was half done is read anew from disk before the next call.
-            inner.open = None;
+            (inner.open, inner.roster) = (None, None);
         }
         done
     }

@@ -29,7 +29,12 @@ impl<'a> Vault<'a> {
     ///
     /// # Errors
     /// `VAULT_ROLLED_BACK` where the database is older than the anchor remembers.
-    pub fn begin(settings: &'a Settings, anchor: &'a mut Anchor, store: &'a mut Store) -> Result<Self, Refusal> {
+    pub fn begin(
+        settings: &'a Settings,
+        anchor: &'a mut Anchor,
+        store: &'a mut Store,
+        known_roster: Option<Roster>,
+    ) -> Result<Self, Refusal> {
         let clock = policy::judge_clock(settings.clock.now(), settings.clock.uptime(), anchor.core().high);
         if store.vault()? != anchor.vault() {
             return Err(Refusal::Integrity("the database and the anchor belong to different vaults".into()));
@@ -41,7 +46,10 @@ impl<'a> Vault<'a> {
         if there > known {
             catch_up(anchor, store, there - known)?;
         }
-        let roster = read_roster(anchor, store)?;
+        let roster = match known_roster {
+            Some(roster) => roster,
+            None => read_roster(anchor, store)?,
+        };
         let mut vault = Self { settings, anchor, store, clock, roster };
         vault.finish_interrupted()?;
         vault.sweep_if_due()?;

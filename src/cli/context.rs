@@ -353,8 +353,7 @@ impl Remembered {
 
 /// Today, for what is remembered for the day.
 pub fn today(now: Instant) -> Result<Date, Failure> {
-    let date = Zone::parse("UTC").ok().and_then(|zone| zone.date_of(now));
-    date.ok_or_else(|| Failure::unexpected("the clock shows no date"))
+    Zone::utc().date_of(now).ok_or_else(|| Failure::unexpected("the clock shows no date"))
 }
 
 /// A new passphrase protects everything on this machine: easy ones are refused.

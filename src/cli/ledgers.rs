@@ -60,7 +60,7 @@ pub struct ExposureArgs {
 /// Not found.
 pub fn log(context: &mut Context<'_, '_>, args: LogArgs) -> Result<(), Failure> {
     let since = match args.since {
-        Some(day) => Some(Zone::parse("UTC")?.start_of(day)?),
+        Some(day) => Some(Zone::utc().start_of(day)?),
         None => None,
     };
     let ask = LogAsk { operator: args.operator, member: args.of, since, denied: args.denied };

@@ -117,8 +117,13 @@ pub struct Zone(String);
 impl Zone {
     /// Parses a name such as `Europe/Moscow`.
     pub fn parse(name: &str) -> Result<Self, TermError> {
-        jiff::tz::TimeZone::get(name).map_err(|_| TermError::Zone(name.chars().take(40).collect()))?;
-        Ok(Self(name.to_owned()))
+        let zone = Self(name.to_owned());
+        zone.zone().map_err(|_| TermError::Zone(name.chars().take(40).collect()))?;
+        Ok(zone)
+    }
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        Self("UTC".to_owned())
     }
     /// The name.
     pub fn as_str(&self) -> &str {
@@ -146,6 +151,10 @@ impl Zone {
         shown.map_or_else(|| "never".to_owned(), |(at, zone)| at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string())
     }
     fn zone(&self) -> Result<jiff::tz::TimeZone, TermError> {
+        // UTC needs no search through the machine's zone files.
+        if self.0 == "UTC" {
+            return Ok(jiff::tz::TimeZone::UTC);
+        }
         jiff::tz::TimeZone::get(&self.0).map_err(|_| TermError::Zone(self.0.clone()))
     }
 }

@@ -342,6 +342,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn copy_to(&self, path: &Path) -> Result<()> {
+        self.end_reading()?;
         let mut to = Connection::open(path)?;
         let backup = rusqlite::backup::Backup::new(&self.conn, &mut to)?;
         backup.run_to_completion(1024, Duration::ZERO, None)?;
@@ -350,7 +351,30 @@ impl Store {
         Ok(())
     }
 
-    /// Writes everything or nothing, durably.
+    /// Begins to read one consistent moment of the database, until [`Store::end_reading`]; without it every single read
+    /// takes and gives back its locks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn begin_reading(&self) -> Result<()> {
+        if self.conn.is_autocommit() {
+            self.conn.execute_batch("BEGIN")?;
+        }
+        Ok(())
+    }
+
+    /// Ends what [`Store::begin_reading`] began.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn end_reading(&self) -> Result<()> {
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("COMMIT")?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything or nothing, durably. What is read after it is read anew from the database.
     ///
     /// # Errors
     /// Whatever `work` returns, or the commit.
@@ -358,10 +382,15 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Write<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let txn = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let write = Write { txn };
-        let done = work(&write)?;
-        write.txn.commit().map_err(StoreError::from)?;
+        self.end_reading()?;
+        let done = {
+            let txn = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+            let write = Write { txn };
+            let done = work(&write)?;
+            write.txn.commit().map_err(StoreError::from)?;
+            done
+        };
+        self.begin_reading()?;
         Ok(done)
     }
 }
