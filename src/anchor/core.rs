@@ -65,6 +65,8 @@ pub struct Core {
     pub counter: u64,
     /// The earliest end of anything whose key is here: before it, there is nothing to sweep.
     pub earliest: Instant,
+    /// Members who left for good: an older roster put back must not bring them back.
+    pub gone: Vec<MemberId>,
     /// Units in which something is to be destroyed and that was not recorded as done yet.
     pub unfinished: Vec<UnitId>,
     /// Whether a member showed a newer head than this broker has: nothing is released until an owner's restart.
@@ -86,6 +88,8 @@ pub struct Segment {
     pub evidence_key: Option<Key>,
     /// When the evidence key goes.
     pub retain_until: Instant,
+    /// When the mandate's term ends; never for what has ended.
+    pub term_until: Instant,
     /// The grants' keys with their ends, by grant.
     pub grants: Vec<(GrantId, Key, Instant)>,
 }
@@ -112,6 +116,10 @@ pub enum Change {
     Retain(UnitId, Instant),
     /// A unit's state is sealed by this key from now on; the old one dies with the next rotation.
     Rekeyed(UnitId, Key),
+    /// A member left for good.
+    Gone(MemberId),
+    /// A mandate's term ends then.
+    Term(UnitId, Instant),
     /// Something is to be destroyed in these units; none: all of it is done and recorded.
     Unfinished(Vec<UnitId>),
     /// A member showed a newer head.
@@ -145,6 +153,7 @@ impl Change {
             | Change::Granted(unit, ..)
             | Change::Ends(unit, ..)
             | Change::Rekeyed(unit, _)
+            | Change::Term(unit, _)
             | Change::Retain(unit, _) => Some(*unit),
             _ => None,
         }
@@ -164,6 +173,7 @@ impl Core {
             high,
             counter: 0,
             earliest: Instant::MAX,
+            gone: Vec::new(),
             unfinished: Vec::new(),
             rolled_back: false,
         }
@@ -207,11 +217,13 @@ impl Core {
             Change::AllOver(member) => self.sessions.retain(|session| session.member != member),
             Change::Unfinished(units) => self.unfinished = units,
             Change::RolledBack(is) => self.rolled_back = is,
+            Change::Gone(member) => self.gone.push(member),
             Change::Head(..)
             | Change::Opened { .. }
             | Change::Granted(..)
             | Change::Ends(..)
             | Change::Rekeyed(..)
+            | Change::Term(..)
             | Change::Retain(..) => {}
         }
     }
@@ -228,6 +240,7 @@ impl Segment {
             next_state_key: None,
             evidence_key: None,
             retain_until: Instant::MAX,
+            term_until: Instant::MAX,
             grants: Vec::new(),
         }
     }
@@ -241,7 +254,7 @@ impl Segment {
     pub(super) fn earliest(&self) -> Instant {
         let grants = self.grants.iter().map(|(.., until)| *until);
         let evidence = self.evidence_key.as_ref().map(|_| self.retain_until);
-        grants.chain(evidence).min().unwrap_or(Instant::MAX)
+        grants.chain(evidence).chain([self.term_until]).min().unwrap_or(Instant::MAX)
     }
 
     /// Takes a change of this part.
@@ -258,6 +271,7 @@ impl Segment {
                 }
             }
             Change::Rekeyed(_, key) => self.next_state_key = Some(key),
+            Change::Term(_, until) => self.term_until = until,
             Change::Retain(_, until) => self.retain_until = until,
             _ => {}
         }

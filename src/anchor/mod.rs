@@ -4,8 +4,8 @@
 //! epoch key and destroys the old epoch key, so neither an old copy of this file nor of the database brings a key
 //! back. A crash at any step leaves every live key alive; the broker destroys at its next start what should be dead.
 //!
-//! Two files: `anchor`, replaced as a whole at every epoch ([`file`] draws it), and `anchor-<generation>.log`, an
-//! append-only journal of what changed since ([`journal`]). Both are sealed by the epoch key, which lives in the
+//! Two files: `anchor`, replaced as a whole at every epoch (`file.rs` draws it), and `anchor-<generation>.log`, an
+//! append-only journal of what changed since (`journal.rs`). Both are sealed by the epoch key, which lives in the
 //! operating system's keyring or in a file the operator of the host chose.
 
 mod core;
@@ -219,7 +219,11 @@ impl Anchor {
     }
 
     fn take(&mut self, change: Change) {
-        if let Change::Granted(.., until) | Change::Ends(.., until) | Change::Retain(_, until) = &change {
+        if let Change::Granted(.., until)
+        | Change::Ends(.., until)
+        | Change::Retain(_, until)
+        | Change::Term(_, until) = &change
+        {
             self.core.earliest = self.core.earliest.min(*until);
         }
         match change.unit() {

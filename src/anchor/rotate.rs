@@ -39,6 +39,8 @@ impl Destroy {
         segment.grants.retain(|(id, ..)| dead.binary_search(id).is_err());
         if self.state_keys.contains(&unit) {
             segment.state_key = segment.next_state_key.take();
+            // The state key goes with the mandate's end: there is no term to wait for any more.
+            segment.term_until = Instant::MAX;
         }
         if self.evidence.contains(&unit) {
             segment.evidence_key = None;

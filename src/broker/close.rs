@@ -82,7 +82,7 @@ pub fn settle(vault: &mut Vault<'_>, caller: &Caller, request: Request<SettleAsk
         return Err(Refusal::input("because", "say what was done: who changed the password on the platform, and when"));
     }
     let mut mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
-    let row = mandate.row_named(ask.system.as_str()).ok_or(Refusal::NotFound)?.id;
+    let row = mandate.any_row_named(ask.system.as_str()).ok_or(Refusal::NotFound)?.id;
     let mut named =
         mandate.credentials_of(row).filter(|c| ask.credential.is_empty() || c.name.same(ask.credential.as_str()));
     let credential = match (named.next(), named.next()) {
@@ -128,12 +128,11 @@ pub fn close(vault: &mut Vault<'_>, caller: &Caller, request: Request<CloseAsk>,
     // The recovery wrap keeps the evidence key alone: the kit opens no more than the broker does.
     let evidence = evidence_key(vault.segment(unit)?)?;
     let keys = wrap_unit_keys(vault, unit, &Key::absent(), &evidence)?;
-    let before = vec![Change::Unfinished(vec![unit])];
+    let before = vec![Change::Retain(unit, retain_until), Change::Unfinished(vec![unit])];
     vault.record(Some(caller), vec![draft], before, |txn| {
         txn.drop_secrets(unit)?;
         txn.put_keys(unit, &keys)
     })?;
-    vault.anchor.note(vec![Change::Retain(unit, retain_until)])?;
     vault.destroy_dead(&[unit])?;
     Ok(retain_until)
 }

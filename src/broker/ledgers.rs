@@ -2,9 +2,9 @@
 
 use super::caller::Caller;
 use super::recorder::Draft;
-use super::vault::{Vault, admissions_in_order, changed};
+use super::vault::{Vault, admissions_in_order, chain_to, changed};
 use crate::api::{ExtractAnswer, LogAnswer, LogAsk, LogLine, NameAsk, Refusal, Request, Seen};
-use crate::ledger::{Edge, Extract, ExtractWriter, Outcome, Record, from_blob};
+use crate::ledger::{Edge, Extract, ExtractWriter, Outcome, Record, from_blob, to_blob};
 use crate::model::{Blob, Event, Mandate, MemberId, RosterEvent, UnitId};
 use crate::policy::{self, Scope};
 
@@ -99,7 +99,8 @@ fn line(vault: &Vault<'_>, mandate: Option<&Mandate>, record: Record) -> LogLine
         Outcome::Denied(_) => systems.extend(asked_credentials(&record).into_iter().map(of_credential)),
         _ => {}
     }
-    systems.dedup();
+    let mut seen = std::collections::HashSet::new();
+    systems.retain(|system| seen.insert(system.clone()));
     LogLine {
         seq: record.seq,
         at: record.at,
@@ -161,13 +162,24 @@ pub fn extract(
     let charters = charters.ok_or_else(|| changed("the roster's charters"))?;
     let root =
         charters.first().map(|charter| *charter.claimed_key()).ok_or_else(|| changed("the roster's charters"))?;
-    let head = Extract { root, unit, charters, admissions: admissions_in_order(&vault.roster) };
+    let head = Extract { root, unit, charters, admissions: admissions_needed(vault, &mandate)? };
     let failed = |error: std::io::Error| Refusal::Failed(error.to_string());
     let mut writer = ExtractWriter::new(Vec::new(), head).map_err(failed)?;
     vault.each_batch(unit, |entries| entries.iter().try_for_each(|entry| writer.record(entry)).map_err(failed))?;
     let (head, note) = vault.sign_head(unit)?;
     let text = writer.finish(note).map_err(failed)?;
     Ok(ExtractAnswer { extract: Blob(text), head: Seen { size: head.size, root: head.root } })
+}
+
+/// The admissions of those who appear in a mandate and of those who vouch for them: an operator learns of nobody else.
+fn admissions_needed(vault: &mut Vault<'_>, mandate: &Mandate) -> Result<Vec<crate::crypto::Signed>, Refusal> {
+    let mut people: std::collections::BTreeSet<MemberId> = mandate.leads.iter().copied().collect();
+    people.extend(mandate.grants.iter().map(|grant| grant.facts.member));
+    vault.each_record(mandate.unit, |record| people.extend(record.by))?;
+    let needed: Vec<Blob> = people.into_iter().flat_map(|member| chain_to(&vault.roster, member)).collect();
+    let mut admissions = admissions_in_order(&vault.roster);
+    admissions.retain(|admission| needed.contains(&to_blob(admission)));
+    Ok(admissions)
 }
 
 impl Vault<'_> {

@@ -62,7 +62,7 @@ pub fn open(
     let (state_key, evidence_key) = (Key::generate(vault.entropy()), Key::generate(vault.entropy()));
     let label = vault.label(ask.operator.folded());
     let wrapped = wrap_unit_keys(vault, unit, &state_key, &evidence_key)?;
-    let mut before = vec![Change::Opened { unit, state_key, evidence_key }];
+    let mut before = vec![Change::Opened { unit, state_key, evidence_key }, Change::Term(unit, term.until)];
     before.extend(grant_keys(vault, unit, &grants));
     let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
     let named =
@@ -159,6 +159,7 @@ pub fn amend(
     let dead = mandate.grants.iter().filter(|grant| !grant.is_live() && grant.destroyed.is_none());
     let dead: Vec<GrantId> = dead.map(|grant| grant.facts.id).collect();
     let mut before = grant_keys(vault, unit, &grants);
+    before.push(Change::Term(unit, mandate.term.until));
     before.extend(mandate.live_grants().map(|grant| Change::Ends(unit, grant.facts.id, grant.facts.term.until)));
     if !dead.is_empty() {
         before.push(Change::Unfinished(vec![unit]));

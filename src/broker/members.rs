@@ -154,7 +154,7 @@ pub fn remove(
     (): (),
 ) -> Result<RevokedAnswer, Refusal> {
     let member = named(vault, &request.ask.name)?;
-    apply(vault, caller, RosterEvent::Removed { member }, vec![Change::AllOver(member)])?;
+    apply(vault, caller, RosterEvent::Removed { member }, vec![Change::AllOver(member), Change::Gone(member)])?;
     let exposure = exposure_of(vault, None, member)?;
     let (grants, epoch) = end_grants(vault, caller, None, |grant| grant.facts.member == member, &Why::MemberRemoved)?;
     let epoch = match epoch {

@@ -1,8 +1,8 @@
 //! The gate: one file per operation, in the order it happens.
 //!
 //! Guarantees: every request is signed, judged and recorded before it has an effect, denials too. A record is durable
-//! and read back before anything is released by it ([`recorder`]); a release uses up a permit and a receipt
-//! ([`release`]). What ends has its keys destroyed before the end is acknowledged ([`destroy`]).
+//! and read back before anything is released by it (`recorder.rs`); a release uses up a permit and a receipt
+//! (`release.rs`). What ends has its keys destroyed before the end is acknowledged (`destroy.rs`).
 //!
 //! It sees metadata, since it decides by it. It never sees a secret: ciphertexts and inner wraps pass through it.
 

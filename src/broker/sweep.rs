@@ -59,12 +59,12 @@ impl Vault<'_> {
         let (mut expired, mut ended) = (0, 0);
         for unit in self.anchor.units() {
             let Some(segment) = self.anchor.segment(unit)? else { continue };
-            let grants_over = segment.grants.iter().any(|(.., until)| *until <= now);
+            let something_over = segment.term_until <= now || segment.grants.iter().any(|(.., until)| *until <= now);
             if segment.retain_until <= now && segment.evidence_key.is_some() && segment.state_key.is_none() {
                 forget.push(unit);
                 continue;
             }
-            if !grants_over {
+            if !something_over {
                 continue;
             }
             let Some(mandate) = self.mandate(unit)? else { continue };

@@ -5,7 +5,7 @@ use super::failure::{Failure, count};
 use super::init::{EnrolArgs, enrol};
 use super::ledgers::exposure_table;
 use super::terminal::table;
-use crate::agent::Identity;
+use crate::agent::{Identity, identity_path};
 use crate::api::{
     EnrolLoad, MemberAddAsk, MemberAddCall, MemberAsk, MemberFactorCall, MemberLine, MemberListCall, MemberRemoveCall,
     MemberResumeCall, MemberRoleAsk, MemberRoleCall, MemberSuspendCall, Nothing,
@@ -125,7 +125,7 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
     let ask = MemberAddAsk { admission: newcomer.admission, reuse_key: newcomer.reuse_key };
     let load = EnrolLoad { seed: seed.expose().to_vec(), code };
     if let Err(error) = program.send::<MemberAddCall>(None, Some(token), ask, &load) {
-        let path = crate::agent::identity_path(&places.identities(), newcomer.identity.vault, &args.name);
+        let path = identity_path(&places.identities(), newcomer.identity.vault, &args.name);
         let _ = std::fs::remove_file(path);
         return Err(error.into());
     }
@@ -197,6 +197,9 @@ fn remove(context: &mut Context<'_, '_>, args: NameArgs) -> Result<(), Failure> 
     context.confirm(&format!("{} loses all access for good.", args.name))?;
     let token = context.step_up(&mut program)?;
     let answer = program.ask::<MemberRemoveCall>(None, Some(token), MemberAsk { name: args.name.clone() })?;
+    // The sealed keys open nothing any more; the name is free for somebody else.
+    let places = context.places()?;
+    let _ = std::fs::remove_file(identity_path(&places.identities(), program.identity().vault, &args.name));
     context.result(&answer, || {
         let mut text = format!("{} is removed; {} revoked, keys destroyed.", args.name, count(answer.grants, "grant"));
         if !answer.exposure.is_empty() {

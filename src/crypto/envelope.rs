@@ -3,7 +3,8 @@
 //! ```text
 //! ctx    = Context("mandatum/ctx/1", vault, mandate, credential, version, grant, member key)   binds one wrap
 //! ctx0   = the same with an empty grant and member key                                         the recovery wrap
-//! CT     = seal(DEK, Context("mandatum/ct/1", vault, mandate, credential, version), fields)
+//! CT     = seal(DEK, Context("mandatum/ct-aad/1", SHA-256(Context("mandatum/ct/1", vault, mandate, credential, version))),
+//!               fields)
 //! inner  = age(member enc key, ctx ‖ DEK)         rec = age(recovery recipient, ctx0 ‖ DEK)
 //! outer  = seal_exact(HKDF(K_g, ctx), ctx, inner)
 //! commit = SHA-256("mandatum/commit/1" ‖ 0x00 ‖ DEK)

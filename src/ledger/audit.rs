@@ -4,7 +4,8 @@ use super::directory::Directory;
 use super::record::{Entry, Outcome, Record, RecordError};
 use super::tree::Edge;
 use crate::crypto::Topic;
-use crate::model::{Digest, Event, FoldError, Mandate, Roster, UnitId, Verb};
+use crate::model::{Digest, Event, FoldError, Mandate, Roster, Text, UnitId, Verb};
+use serde_json::Value;
 
 /// What is wrong, and with which record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +123,9 @@ impl<'a> Audit<'a> {
         match (&mut self.state, &record.outcome) {
             (Audited::Empty, Outcome::Mandate(event)) => {
                 let opened = Mandate::open(self.unit, event, record.by, record.at).map_err(flaw)?;
+                if !opened_as_asked(record, &opened) {
+                    return Err(Flaw::Request(record.seq));
+                }
                 self.state = Audited::Mandate(Box::new(opened));
             }
             (Audited::Empty, Outcome::Roster(event)) => {
@@ -129,6 +133,9 @@ impl<'a> Audit<'a> {
                 self.state = Audited::Roster(Box::new(founded));
             }
             (Audited::Mandate(mandate), Outcome::Mandate(event)) => {
+                if !follows_request(record, event, mandate) {
+                    return Err(Flaw::Request(record.seq));
+                }
                 mandate.apply(event, record.by, record.at).map_err(flaw)?;
             }
             (Audited::Roster(roster), Outcome::Roster(event)) => roster.apply(event, record.at).map_err(flaw)?,
@@ -179,6 +186,56 @@ fn check_request(record: &Record, directory: &Directory) -> bool {
         && says("member", member.to_string())
         && right_verb
         && asks_for(record, &body)
+}
+
+/// A mandate is opened for the operator, contract and dates that were asked for.
+fn opened_as_asked(record: &Record, opened: &Mandate) -> bool {
+    let bytes = record.request.as_ref().map(crate::crypto::Signed::unverified_bytes);
+    let body = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+    let says = |field: &str, value: &str| {
+        let said = body.as_ref().and_then(|body| body.pointer(&format!("/ask/{field}"))?.as_str());
+        said == Some(value)
+    };
+    says("operator", opened.operator.as_str())
+        && says("contract", opened.contract.as_str())
+        && says("signed", &opened.signed.to_string())
+        && says("until", &opened.until.to_string())
+}
+
+/// What a member's request brought about is what it asked for, and for this operator: the broker adds nothing to it.
+fn follows_request(record: &Record, event: &Event, mandate: &Mandate) -> bool {
+    let Some(request) = record.request.as_ref().filter(|_| record.by.is_some()) else { return true };
+    let Ok(body) = serde_json::from_slice::<Value>(request.unverified_bytes()) else { return false };
+    let asks = |field: &str, value: Result<Value, serde_json::Error>| {
+        value.is_ok_and(|value| body.pointer(&format!("/ask/{field}")).unwrap_or(&Value::Null) == &value)
+    };
+    let names_operator = |pointer: &str| {
+        let named = body.pointer(pointer).and_then(Value::as_str).unwrap_or("");
+        let whole = format!("{}@{}", mandate.operator, mandate.contract);
+        mandate.operator.same(named) || Text::parse(&whole).is_ok_and(|whole| whole.same(named))
+    };
+    match (event, record.verb) {
+        (Event::Granted { grant }, Some(Verb::Grant)) => asks("grant", serde_json::to_value(grant)),
+        (Event::CredentialsAdded { credentials }, Some(Verb::CredentialAdd)) => {
+            asks("credentials", serde_json::to_value(credentials))
+        }
+        (Event::Rotated { credential, version, second_factor }, Some(Verb::CredentialRotate)) => {
+            asks("credential", serde_json::to_value(credential))
+                && asks("version", serde_json::to_value(version))
+                && asks("second_factor", serde_json::to_value(second_factor))
+        }
+        (Event::Amended { .. }, Some(Verb::MandateAmend))
+        | (Event::Ended { .. }, Some(Verb::MandateEnd))
+        | (Event::Settled { .. }, Some(Verb::MandateSettle))
+        | (Event::Closed { .. }, Some(Verb::MandateClose))
+        | (Event::Extracted, Some(Verb::Extract)) => names_operator("/ask/operator"),
+        (Event::Revoked { .. }, Some(Verb::Revoke)) => {
+            body.pointer("/ask/of").is_none_or(Value::is_null) || names_operator("/ask/of/0")
+        }
+        (Event::Revoked { .. }, Some(Verb::MemberRemove | Verb::MemberRole | Verb::Grant)) => true,
+        (Event::Released { .. }, Some(Verb::Fetch)) | (Event::CodeReleased { .. }, Some(Verb::Code)) => true,
+        _ => false,
+    }
 }
 
 /// A release names only what was asked for by its signed request.

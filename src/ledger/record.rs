@@ -104,6 +104,10 @@ impl Record {
         if record.format != FORMAT {
             return Err(RecordError::Format(format!("format {}", record.format)));
         }
+        // One record has one spelling: what serde would tolerate (arrays for objects, another order) is refused too.
+        if record.encode() != bytes {
+            return Err(RecordError::Format("another spelling than the canonical one".into()));
+        }
         Ok(record)
     }
 }
@@ -183,6 +187,8 @@ mod tests {
             good.replacen("\"format\":1", "\"format\":2", 1),
             good.replacen("TERM_EXPIRED", "TERM_OVER", 1),
             good.replacen("\"seq\":3,", "", 1),
+            good.replacen("\"seq\":3", "\"seq\": 3", 1),
+            good.replacen(",\"state\":null", "", 1),
             format!("{good} x"),
             format!("\u{FEFF}{good}"),
             format!("{}{good}", "[".repeat(100_000)),

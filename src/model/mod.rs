@@ -6,6 +6,7 @@
 
 mod deny;
 mod event;
+mod fold;
 mod id;
 mod mandate;
 mod member;

@@ -30,8 +30,8 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
         | Verb::MemberRemove => [All, Never, Never, Never],
         Verb::MemberList => [All, All, Never, All],
         Verb::MandateOpen => [Never, All, Never, Never],
-        Verb::MandateAmend | Verb::MandateSettle => [Never, Own, Never, Never],
-        Verb::MandateEnd | Verb::MandateClose => [All, Own, Never, Never],
+        Verb::MandateAmend => [Never, Own, Never, Never],
+        Verb::MandateEnd | Verb::MandateSettle | Verb::MandateClose => [All, Own, Never, Never],
         Verb::MandateList | Verb::MandateShow | Verb::Due | Verb::Status => [All, Own, Granted, All],
         Verb::CredentialAdd | Verb::CredentialRotate | Verb::Reuse | Verb::Recipients | Verb::Grant => {
             [Never, Own, Never, Never]

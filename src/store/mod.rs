@@ -145,7 +145,9 @@ impl Store {
         match (mode.as_str(), synchronous) {
             ("wal", 2) => {}
             ("wal", _) => return Err(StoreError::Setting("synchronous = FULL")),
-            _ => return Err(StoreError::Setting("a write-ahead log")),
+            _ => {
+                return Err(StoreError::Setting("a write-ahead log; a backup is put in place with 'mandatum restore'"));
+            }
         }
         if self.meta("format")? != FORMAT.to_le_bytes() {
             return Err(StoreError::Format);

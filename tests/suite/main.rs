@@ -4,6 +4,8 @@ mod anchor;
 mod cli;
 mod keyring;
 mod killed;
+mod ledger;
 mod matrix;
+mod restore;
 mod story;
 mod support;

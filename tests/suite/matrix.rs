@@ -261,8 +261,8 @@ fn rights(verb: Verb) -> [Right; 4] {
         Verb::MandateOpen => [No, Any, No, No],
         Verb::MandateAmend => [No, Own, No, No],
         Verb::MandateEnd | Verb::MandateClose => [Any, Own, No, No],
-        // What became of a secret is for who could have rotated it.
-        Verb::MandateSettle => [No, Own, No, No],
+        // Settling belongs to closing: an owner closes where the lead is gone.
+        Verb::MandateSettle => [Any, Own, No, No],
         // "add / rotate credentials, grant / revoke", and what a program asks to do so
         Verb::CredentialAdd | Verb::CredentialRotate | Verb::Grant | Verb::Recipients | Verb::Reuse => {
             [No, Own, No, No]

@@ -1,0 +1,340 @@
+//! The fold: how events change a mandate. The broker and `verify` run this same code, so that what a ledger says and
+//! what the broker keeps cannot part ways.
+
+use super::event::{CredentialFacts, Event, FoldError, GrantFacts, NewVersion, RowChange};
+use super::mandate::{
+    Credential, Ended, Grant, GrantOrigin, Kind, Level, Mandate, Narrowed, Phase, Row, RowTerms, Settled, Version, Why,
+};
+use super::{CredentialId, GrantId, Instant, MemberId, RowId, Text, UnitId};
+use std::collections::{BTreeSet, HashSet};
+
+impl Mandate {
+    /// The state after a mandate's first record.
+    ///
+    /// # Errors
+    /// The event is not `opened`, or its table does not hold together.
+    pub fn open(unit: UnitId, event: &Event, by: Option<MemberId>, at: Instant) -> Result<Self, FoldError> {
+        let Event::Opened { operator, contract, signed, until, zone, term, leads, rows, grants } = event else {
+            return Err(FoldError("a mandate's ledger begins with its opening"));
+        };
+        let mut mandate = Mandate {
+            unit,
+            operator: operator.clone(),
+            contract: contract.clone(),
+            signed: *signed,
+            until: *until,
+            zone: zone.clone(),
+            term: *term,
+            phase: Phase::Active,
+            leads: leads.clone(),
+            rows: Vec::new(),
+            credentials: Vec::new(),
+            grants: Vec::new(),
+        };
+        if leads.is_empty() || by.is_none() {
+            return Err(FoldError("a mandate is opened by a member and has a lead"));
+        }
+        for change in rows {
+            mandate.change_row(change, at)?;
+        }
+        mandate.add_grants(grants, at)?;
+        Ok(mandate)
+    }
+
+    /// Applies one event. `by` is the member whose request it was; `None` where the broker acted by itself.
+    ///
+    /// # Errors
+    /// The event does not follow from the state, or its author had no authority for it here.
+    pub fn apply(&mut self, event: &Event, by: Option<MemberId>, at: Instant) -> Result<(), FoldError> {
+        self.check_author(event, by)?;
+        match event {
+            Event::Opened { .. } => return Err(FoldError("a mandate is opened once")),
+            Event::Amended { changes, grants, narrowed } => {
+                self.try_changes(changes, grants, at)?;
+                if self.narrowed(changes) != *narrowed {
+                    return Err(FoldError("the amendment does not narrow the grants it says it narrows"));
+                }
+            }
+            Event::CredentialsAdded { credentials } => {
+                let by = by.ok_or(FoldError("a credential has an author"))?;
+                self.add_credentials(credentials, by, at)?;
+            }
+            Event::Rotated { credential, version, second_factor } => {
+                let by = by.ok_or(FoldError("a version has an author"))?;
+                let credential = self.credential_mut(*credential)?;
+                if let Some(new) = version {
+                    let last = credential.current.as_ref().map_or(0, |current| current.number);
+                    if new.number != last + 1 {
+                        return Err(FoldError("versions count by one"));
+                    }
+                    credential.current = Some(stored(new, by, at));
+                }
+                if let Some(state) = second_factor {
+                    credential.second_factor = state.clone();
+                }
+            }
+            Event::Granted { grant } => self.add_grants(std::slice::from_ref(grant), at)?,
+            Event::Revoked { grants, why } => self.end_grants(grants, why, at)?,
+            Event::Expired { grants } => self.end_grants(grants, &Why::Term, at)?,
+            Event::Destroyed { grants, .. } => {
+                for id in grants {
+                    let grant = self.grant_mut(*id)?;
+                    if grant.is_live() || grant.destroyed.is_some() {
+                        return Err(FoldError("only the key of an ended grant is destroyed, and once"));
+                    }
+                    grant.destroyed = Some(at);
+                }
+            }
+            Event::Ended { why } => {
+                self.phase = Phase::Ended(Ended { at, why: why.clone() });
+                let live: Vec<GrantId> = self.live_grants().map(|grant| grant.facts.id).collect();
+                self.end_grants(&live, &Why::MandateEnded, at)?;
+            }
+            Event::Settled { credential, version, because } => {
+                let by = by.ok_or(FoldError("somebody settles"))?;
+                let settled = Settled { version: *version, because: because.clone(), by, at };
+                self.credential_mut(*credential)?.settled = Some(settled);
+            }
+            Event::Closed { retain_until } => self.phase = Phase::Closed { at, retain_until: *retain_until },
+            Event::Reissued { grants, replaced } => {
+                self.end_grants(replaced, &Why::KeyLost, at)?;
+                for id in replaced {
+                    self.grant_mut(*id)?.destroyed = Some(at);
+                }
+                self.add_grants(grants, at)?;
+            }
+            Event::Restarted { .. } | Event::Released { .. } | Event::CodeReleased { .. } | Event::Extracted => {}
+        }
+        Ok(())
+    }
+
+    /// The table after changes, without judging their author: to learn what they do to the grants.
+    ///
+    /// # Errors
+    /// The changes do not fit the table.
+    pub fn try_changes(&mut self, changes: &[RowChange], grants: &[GrantFacts], at: Instant) -> Result<(), FoldError> {
+        for change in changes {
+            self.change_row(change, at)?;
+        }
+        self.add_grants(grants, at)
+    }
+
+    /// What became of the grants under the rows that these changes touched.
+    pub fn narrowed(&self, changes: &[RowChange]) -> Vec<Narrowed> {
+        let touched = |grant: &&Grant| {
+            changes.iter().any(|change| match change {
+                RowChange::Set { row, .. } | RowChange::Remove { row } => *row == grant.facts.row,
+                RowChange::Until { .. } => true,
+                RowChange::Add { .. } => false,
+            })
+        };
+        let by_this = |grant: &&Grant| grant.ended.as_ref().is_none_or(|ended| ended.why == Why::Amended);
+        let told =
+            |grant: &Grant| Narrowed { grant: grant.facts.id, until: grant.facts.term.until, ended: !grant.is_live() };
+        let undestroyed = |grant: &&Grant| grant.destroyed.is_none();
+        self.grants.iter().filter(touched).filter(by_this).filter(undestroyed).map(told).collect()
+    }
+
+    /// Who may have caused an event here: a lead for the table, credentials and grants; anybody the matrix allowed for
+    /// the rest. The broker alone may expire, destroy and end by the term.
+    fn check_author(&self, event: &Event, by: Option<MemberId>) -> Result<(), FoldError> {
+        let phase_allows = match (&self.phase, event) {
+            (Phase::Closed { .. }, Event::Extracted | Event::Restarted { .. }) => true,
+            (Phase::Closed { .. }, _) => false,
+            (Phase::Ended(_), Event::Amended { .. } | Event::CredentialsAdded { .. } | Event::Granted { .. }) => false,
+            (Phase::Ended(_), Event::Released { .. } | Event::CodeReleased { .. } | Event::Ended { .. }) => false,
+            (Phase::Active, Event::Closed { .. }) => false,
+            _ => true,
+        };
+        if !phase_allows {
+            return Err(FoldError("the mandate's state does not allow this"));
+        }
+        let lead = by.is_some_and(|member| self.is_lead(member));
+        let allowed = match event {
+            Event::Amended { .. } | Event::CredentialsAdded { .. } | Event::Rotated { .. } => lead,
+            // An owner settles and closes too; whose role it was stands in the roster.
+            Event::Settled { .. } => by.is_some(),
+            Event::Granted { grant } => lead && Some(grant.member) != by && grant.origin == GrantOrigin::Given,
+            Event::Expired { .. } | Event::Destroyed { .. } | Event::Restarted { .. } | Event::Reissued { .. } => {
+                by.is_none()
+            }
+            Event::Released { items, .. } => items.iter().all(|item| self.holds(item.grant, by)),
+            Event::CodeReleased { grant, .. } => self.holds(*grant, by),
+            _ => true,
+        };
+        if allowed { Ok(()) } else { Err(FoldError("its author had no authority for this here")) }
+    }
+
+    fn holds(&self, grant: GrantId, by: Option<MemberId>) -> bool {
+        self.grant(grant).is_some_and(|grant| grant.is_live() && Some(grant.facts.member) == by)
+    }
+
+    fn change_row(&mut self, change: &RowChange, at: Instant) -> Result<(), FoldError> {
+        match change {
+            RowChange::Add { row, system, category, platform, terms } => {
+                if self.rows.iter().any(|r| r.id == *row || (r.removed.is_none() && r.system == *system)) {
+                    return Err(FoldError("a row of this system exists"));
+                }
+                self.check_terms(terms)?;
+                self.rows.push(Row {
+                    id: *row,
+                    system: system.clone(),
+                    category: category.clone(),
+                    platform: platform.clone(),
+                    terms: terms.clone(),
+                    removed: None,
+                });
+            }
+            RowChange::Set { row, terms } => {
+                self.check_terms(terms)?;
+                self.row_mut(*row)?.terms = terms.clone();
+                self.narrow_under(*row, at);
+            }
+            RowChange::Remove { row } => {
+                self.row_mut(*row)?.removed = Some(at);
+                self.narrow_under(*row, at);
+            }
+            RowChange::Until { until, term } => {
+                self.until = *until;
+                self.term = *term;
+                let rows: Vec<RowId> = self.live_rows().map(|row| row.id).collect();
+                for id in rows {
+                    let row = self.row_mut(id)?;
+                    match row.terms.term.meet(term) {
+                        Some(met) if met == row.terms.term => {}
+                        Some(met) => {
+                            row.terms.term = met;
+                            row.terms.until = (*until).min(row.terms.until);
+                        }
+                        None => row.removed = Some(at),
+                    }
+                    self.narrow_under(id, at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_terms(&self, terms: &RowTerms) -> Result<(), FoldError> {
+        if terms.levels.is_empty() || terms.purposes.is_empty() {
+            return Err(FoldError("a row has a level and a purpose"));
+        }
+        if !terms.term.within(&self.term) {
+            return Err(FoldError("a row's term is within the mandate's"));
+        }
+        Ok(())
+    }
+
+    /// Cuts every live grant under a row to what the row now allows; what is left with nothing ends.
+    fn narrow_under(&mut self, row: RowId, at: Instant) {
+        let bounds = self.row(row).map(|row| row.terms.clone());
+        for grant in self.grants.iter_mut().filter(|grant| grant.is_live() && grant.facts.row == row) {
+            let facts = &mut grant.facts;
+            let cut = bounds.as_ref().and_then(|bounds| match facts.origin {
+                GrantOrigin::Lead => Some((bounds.levels.clone(), bounds.purposes.clone(), bounds.term)),
+                GrantOrigin::Given => {
+                    let levels: BTreeSet<Level> = facts.levels.intersection(&bounds.levels).copied().collect();
+                    let kept = |purpose: &&Text| bounds.purposes.contains(purpose);
+                    let purposes: Vec<Text> = facts.purposes.iter().filter(kept).cloned().collect();
+                    let term = facts.term.meet(&bounds.term)?;
+                    (!levels.is_empty() && !purposes.is_empty()).then_some((levels, purposes, term))
+                }
+            });
+            match cut {
+                Some((levels, purposes, term)) => (facts.levels, facts.purposes, facts.term) = (levels, purposes, term),
+                None => grant.ended = Some(Ended { at, why: Why::Amended }),
+            }
+        }
+    }
+
+    fn add_credentials(&mut self, added: &[CredentialFacts], by: MemberId, at: Instant) -> Result<(), FoldError> {
+        // Sets, since an import adds thousands.
+        let mut ids: HashSet<CredentialId> = self.credentials.iter().map(|credential| credential.id).collect();
+        let named = |row: RowId, name: &Text| (row, name.folded());
+        let mut names: HashSet<(RowId, String)> = self.credentials.iter().map(|c| named(c.row, &c.name)).collect();
+        for facts in added {
+            self.row(facts.row).ok_or(FoldError("no credential without a row"))?;
+            if !ids.insert(facts.id) {
+                return Err(FoldError("a credential of this id exists"));
+            }
+            if !names.insert(named(facts.row, &facts.name)) {
+                return Err(FoldError("a credential of this name exists under the row"));
+            }
+            if facts.version.is_none() != (facts.kind == Kind::Delegated) {
+                return Err(FoldError("every kind but delegated has a secret"));
+            }
+            if facts.version.as_ref().is_some_and(|version| version.number != 1) {
+                return Err(FoldError("versions count from one"));
+            }
+            self.credentials.push(Credential {
+                id: facts.id,
+                row: facts.row,
+                name: facts.name.clone(),
+                kind: facts.kind,
+                account: facts.account.clone(),
+                url: facts.url.clone(),
+                second_factor: facts.second_factor.clone(),
+                current: facts.version.as_ref().map(|version| stored(version, by, at)),
+                settled: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn add_grants(&mut self, grants: &[GrantFacts], at: Instant) -> Result<(), FoldError> {
+        for facts in grants {
+            let row = self.row(facts.row).ok_or(FoldError("no grant without a row"))?;
+            let within = facts.levels.is_subset(&row.terms.levels)
+                && !facts.levels.is_empty()
+                && facts.purposes.iter().all(|purpose| row.terms.purposes.contains(purpose))
+                && !facts.purposes.is_empty()
+                && facts.term.within(&row.terms.term);
+            if !within {
+                return Err(FoldError("no grant wider or longer than its row"));
+            }
+            if self.grant(facts.id).is_some() {
+                return Err(FoldError("a grant of this id exists"));
+            }
+            if facts.origin == GrantOrigin::Lead && !self.is_lead(facts.member) {
+                return Err(FoldError("a standing grant belongs to a lead"));
+            }
+            self.grants.push(Grant { facts: facts.clone(), since: at, ended: None, destroyed: None });
+        }
+        Ok(())
+    }
+
+    fn end_grants(&mut self, grants: &[GrantId], why: &Why, at: Instant) -> Result<(), FoldError> {
+        for id in grants {
+            let grant = self.grant_mut(*id)?;
+            if !grant.is_live() {
+                return Err(FoldError("the grant ended already"));
+            }
+            grant.ended = Some(Ended { at, why: why.clone() });
+        }
+        Ok(())
+    }
+
+    fn row_mut(&mut self, id: RowId) -> Result<&mut Row, FoldError> {
+        self.rows.iter_mut().find(|row| row.id == id && row.removed.is_none()).ok_or(FoldError("no such row"))
+    }
+
+    fn credential_mut(&mut self, id: CredentialId) -> Result<&mut Credential, FoldError> {
+        self.credentials.iter_mut().find(|credential| credential.id == id).ok_or(FoldError("no such credential"))
+    }
+
+    fn grant_mut(&mut self, id: GrantId) -> Result<&mut Grant, FoldError> {
+        self.grants.iter_mut().find(|grant| grant.facts.id == id).ok_or(FoldError("no such grant"))
+    }
+}
+
+fn stored(new: &NewVersion, author: MemberId, at: Instant) -> Version {
+    Version {
+        number: new.number,
+        at,
+        author,
+        ct: new.ct,
+        tag: new.tag,
+        strength: new.strength,
+        allowed_weak: new.allowed_weak.clone(),
+    }
+}
