@@ -30,14 +30,34 @@ impl Pins {
         }
         let (path, new) = (self.path(unit), self.dir.join(format!("{unit}.new")));
         let bytes = serde_json::to_vec(&seen)?;
-        if std::fs::write(&new, &bytes).is_err() {
-            std::fs::create_dir_all(&self.dir)?;
-            std::fs::write(&new, &bytes)?;
+        if write_private(&new, &bytes).is_err() {
+            super::identity::make_private_dir(&self.dir)?;
+            write_private(&new, &bytes)?;
         }
         std::fs::rename(new, path)
+    }
+
+    /// Forgets what every member on this machine has seen: by the owner's restart the ledgers go on from before it.
+    ///
+    /// # Errors
+    /// Whatever removing returns.
+    pub fn forget_all(state: &Path) -> std::io::Result<()> {
+        match std::fs::remove_dir_all(state.join("pins")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn path(&self, unit: UnitId) -> PathBuf {
         self.dir.join(unit.to_string())
     }
+}
+
+/// Not synced: a pin lost to a power cut is the one before it.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.open(path)?, bytes)
 }

@@ -234,7 +234,7 @@ impl Sessions {
         };
         let plain = Secret::new(postcard::to_stdvec(&stored).unwrap_or_else(|_| unreachable!("plain data")));
         let sealed = seal(key, &context(name), plain.expose(), entropy);
-        std::fs::create_dir_all(&self.dir)?;
+        super::identity::make_private_dir(&self.dir)?;
         let (path, new) = (self.path(name), self.dir.join(format!("{name}.new")));
         let _ = std::fs::remove_file(&new);
         super::identity::write_new(&new, &sealed)?;

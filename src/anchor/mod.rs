@@ -210,6 +210,14 @@ impl Anchor {
         Ok(())
     }
 
+    /// Takes changes in for now, in memory alone: what is noted next by them makes them durable, and after a crash it is
+    /// as if they had not been.
+    pub fn suppose(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.take(change);
+        }
+    }
+
     /// Reads anew what a failed rotation took apart.
     fn refresh(&mut self) -> Result<(), AnchorError> {
         if self.stale {

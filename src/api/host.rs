@@ -148,11 +148,14 @@ pub trait Host {
     /// [`Refusal`].
     fn found(&self, places: &Places, epoch_key: &EpochKeyPlace, founding: Founding) -> Result<(), Refusal>;
 
-    /// Puts a backup in place of the database; what was there is kept beside it.
+    /// Puts a backup of the kit's vault in place of the database; what was there is kept beside it.
     ///
     /// # Errors
-    /// Input where the file is not a backup of this vault.
-    fn restore(&self, places: &Places, backup: &std::path::Path) -> Result<(), Refusal>;
+    /// Input where the file is not a backup of this vault; then everything is as it was.
+    fn restore(&self, places: &Places, backup: &std::path::Path, vault: VaultId) -> Result<(), Refusal>;
+
+    /// Puts the database that a restore replaced back, after going on from the backup was refused.
+    fn take_back(&self, places: &Places);
 
     /// Goes on from the database as it is, by order of the owner root.
     ///

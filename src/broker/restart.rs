@@ -17,8 +17,8 @@ use crate::crypto::{
 };
 use crate::ledger::{Audit, Audited, Charter, Directory, Outcome, Restart, recipient_digest, to_blob};
 use crate::model::{
-    Blob, Event, Grant, GrantFacts, GrantId, HighWater, Instant, Mandate, MemberId, Phase, Role, Roster, RosterEvent,
-    UnitId, VaultId, Why,
+    Blob, Event, Grant, GrantFacts, GrantId, HighWater, Instant, Mandate, Member, MemberId, Phase, Role, Roster,
+    RosterEvent, Standing, UnitId, VaultId, Why,
 };
 use crate::policy::ClockReading;
 use crate::store::{Store, WrapRow};
@@ -42,7 +42,11 @@ pub fn restart(settings: &Settings, recovery: Recovery<'_>) -> Result<RestartRep
     let _lock = StateLock::take(&settings.home.dir).map_err(|e| Refusal::Failed(format!("state lock: {e}")))?;
     let mut store = Store::open(&settings.database)?;
     match Anchor::open(&settings.home) {
-        Ok(anchor) => go_on(settings, anchor, &mut store, &recovery),
+        // An anchor whose keys no charter names was left by a ceremony that was cut off: it is made again.
+        Ok(mut anchor) => match is_chartered(&mut anchor, &store, &recovery.root)? {
+            true => go_on(settings, anchor, &mut store, &recovery),
+            false => rebuild(settings, &mut store, recovery),
+        },
         Err(AnchorError::Missing(_) | AnchorError::Epoch | AnchorError::Corrupt) => {
             rebuild(settings, &mut store, recovery)
         }
@@ -51,6 +55,14 @@ pub fn restart(settings: &Settings, recovery: Recovery<'_>) -> Result<RestartRep
 }
 
 // ---- the anchor is there, the database is older ----
+
+fn is_chartered(anchor: &mut Anchor, store: &Store, root: &SignKey) -> Result<bool, Refusal> {
+    let (vault, unit, key) = (anchor.vault(), anchor.core().roster, anchor.record_key().public());
+    let segment = anchor.segment(unit)?.ok_or_else(|| changed("the anchor"))?;
+    let evidence = segment.evidence_key.as_ref().ok_or_else(|| changed("the anchor"))?;
+    let (_, directory) = read_roster(store, vault, unit, evidence, root)?;
+    Ok(directory.charter().record_key == key)
+}
 
 fn go_on(
     settings: &Settings,
@@ -84,10 +96,12 @@ fn go_on(
         }
     }
 
-    // The anchor takes the older heads, and stays locked until the gap is on record.
+    // Locked until all of it is done. The anchor takes the older heads together with the records of the gap: cut off
+    // before them, it still knows what was lost.
+    anchor.note(vec![Change::RolledBack(true)])?;
     let mut changes: Vec<Change> = found.iter().map(|ledger| Change::Head(ledger.unit, ledger.head)).collect();
-    changes.extend([Change::Counted(store.counter()?), Change::RolledBack(true)]);
-    anchor.note(changes)?;
+    changes.push(Change::Counted(store.counter()?));
+    anchor.suppose(changes);
     let clock = ClockReading::Trusted(settings.clock.now().max(anchor.core().high.at));
     let mut vault = Vault { settings, anchor: &mut anchor, store, clock, roster };
     record_gaps(&mut vault, recovery, &gaps, &found, None)?;
@@ -96,14 +110,14 @@ fn go_on(
         report.gaps.push(format!("{}: {} → {size}", ledger_name(&found, *unit), known.size));
     }
 
-    // Members who left since have no second factor any more: they stay gone.
-    remove_without_factor(&mut vault)?;
+    // Members who left since are members again in the older roster: they stay gone.
+    remove_gone(&mut vault)?;
     for ledger in found {
         if let Audited::Mandate(mandate) = ledger.state {
             report.dead += bury(&mut vault, *mandate)?;
         }
     }
-    let units: Vec<UnitId> = vault.anchor.units();
+    let units: Vec<UnitId> = vault.anchor.units().into_iter().filter(|unit| !lost.contains(unit)).collect();
     vault.destroy_dead(&units)?;
     if !lost.is_empty() {
         let mut destroy = Destroy { evidence: lost.clone(), state_keys: lost.clone(), ..Destroy::default() };
@@ -167,10 +181,11 @@ fn apply_all(mandate: &mut Mandate, events: Vec<Event>, now: Instant) -> Result<
     Ok(drafts)
 }
 
-fn remove_without_factor(vault: &mut Vault<'_>) -> Result<(), Refusal> {
-    let has_factor = |id: MemberId| vault.anchor.core().factor(id).is_some();
+fn remove_gone(vault: &mut Vault<'_>) -> Result<(), Refusal> {
+    let left = &vault.anchor.core().gone;
+    let is_back = |member: &&Member| !matches!(member.standing, Standing::Removed { .. });
     let gone: Vec<MemberId> =
-        vault.roster.members.iter().filter(|m| m.is_active() && !has_factor(m.id())).map(|m| m.id()).collect();
+        vault.roster.members.iter().filter(is_back).map(Member::id).filter(|id| left.contains(id)).collect();
     for member in gone {
         let mut roster = vault.roster.clone();
         let event = RosterEvent::Removed { member };
@@ -264,10 +279,12 @@ impl UnitKeys {
         segment.head = ledger.head;
         segment.state_key = self.state.as_ref().map(Key::duplicate);
         segment.evidence_key = Some(self.evidence.duplicate());
-        if let Audited::Mandate(mandate) = &ledger.state
-            && let Phase::Closed { retain_until, .. } = mandate.phase
-        {
-            segment.retain_until = retain_until;
+        if let Audited::Mandate(mandate) = &ledger.state {
+            match mandate.phase {
+                Phase::Active => segment.term_until = mandate.term.until,
+                Phase::Ended(_) => {}
+                Phase::Closed { retain_until, .. } => segment.retain_until = retain_until,
+            }
         }
         segment
     }

@@ -76,8 +76,9 @@ pub fn restore(context: &mut Context<'_, '_>, args: RestoreArgs) -> Result<(), F
         "This puts {} in place of the database; the present one is kept beside it.",
         args.file.display()
     ))?;
-    context.edge.host.restore(&places, &args.file)?;
-    go_on(context, &args.kit, kit)
+    let vault = kit.vault;
+    context.edge.host.restore(&places, &args.file, vault)?;
+    go_on(context, &args.kit, kit).inspect_err(|_| context.edge.host.take_back(&places))
 }
 
 /// Goes on from the database as it is.
@@ -85,7 +86,10 @@ pub fn restore(context: &mut Context<'_, '_>, args: RestoreArgs) -> Result<(), F
 /// # Errors
 /// Input where the kit is of another vault; then everything is as it was.
 pub fn restart(context: &mut Context<'_, '_>, args: RestartArgs) -> Result<(), Failure> {
-    let kit = read_kit(context, &args.kit)?;
+    let (places, kit) = (context.places()?, read_kit(context, &args.kit)?);
+    if context.edge.host.vault_id(&places).is_ok_and(|vault| vault != kit.vault) {
+        return Err(Failure::input("kit", "is another vault's"));
+    }
     context.confirm("This goes on from the database as it is, and records the gap.")?;
     go_on(context, &args.kit, kit)
 }
@@ -119,6 +123,7 @@ fn go_on(context: &mut Context<'_, '_>, args: &KitArgs, kit: Kit) -> Result<(), 
     let report = host.restart(&places, args.epoch_key.as_ref(), recovery)?;
     let context = cell.into_inner();
     context.sessions(&places).end_all();
+    crate::agent::Pins::forget_all(&places.state)?;
     let text = {
         let mut lines = vec!["The vault goes on.".to_owned()];
         lines.extend(report.gaps.iter().map(|gap| format!("Records lost — {gap}")));

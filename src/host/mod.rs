@@ -87,8 +87,13 @@ impl Host for LocalHost {
         founded
     }
 
-    fn restore(&self, places: &Places, backup: &Path) -> Result<(), Refusal> {
-        places::check_private(&places.vault)?;
+    fn take_back(&self, places: &Places) {
+        places::take_back(places);
+    }
+
+    fn restore(&self, places: &Places, backup: &Path, vault: VaultId) -> Result<(), Refusal> {
+        places::make_private(&places.vault)?;
+        places::make_private(&places.identities())?;
         let refused = |error: crate::store::StoreError| Refusal::input("file", error.to_string());
         let restored = places.vault.join("vault.db.restored");
         places::copy_private(backup, &restored)?;
@@ -97,9 +102,11 @@ impl Host for LocalHost {
             store.check_file().map_err(refused)?;
             store.vault().map_err(refused)
         });
-        let same = checked.and_then(|vault| match places::vault_id(places) {
-            Ok(known) if known != vault => Err(Refusal::input("file", "is a backup of another vault")),
-            _ => Ok(()),
+        let known = places::vault_id(places).unwrap_or(vault);
+        let same = checked.and_then(|found| match (known == vault, found == vault) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Refusal::input("file", "is a backup of another vault")),
+            (false, _) => Err(Refusal::input("kit", "is another vault's")),
         });
         if let Err(error) = same {
             places::remove_file_set(&restored);

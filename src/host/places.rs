@@ -183,6 +183,15 @@ pub fn swap_database(places: &Places, restored: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Puts the database that was kept back in place; without one, takes the restored one away again.
+pub fn take_back(places: &Places) {
+    let kept = places.vault.join("vault.db.before-restore");
+    remove_file_set(&places.database());
+    for suffix in ["-wal", "-shm", ""] {
+        let _ = fs::rename(with_suffix(&kept, suffix), with_suffix(&places.database(), suffix));
+    }
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -7,5 +7,7 @@ mod killed;
 mod ledger;
 mod matrix;
 mod restore;
+mod secrecy;
 mod story;
 mod support;
+mod terms;

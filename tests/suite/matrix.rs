@@ -8,7 +8,7 @@ use crate::support::{World, copy_dir};
 use mandatum::agent::{Fields, Identity, Key, Prepared, Secret, Seed, System, Topic};
 use mandatum::api::*;
 use mandatum::crypto::{Ctx, Signed, Statement, commitment, hash, seal_ct, wrap_inner};
-use mandatum::ledger::{Admission, Charter, from_blob, recipient_digest};
+use mandatum::ledger::{Admission, Charter, Outcome, from_blob, recipient_digest};
 use mandatum::model::*;
 use mandatum::store::Store;
 use serde_json::Value;
@@ -326,23 +326,23 @@ fn targets(verb: Verb) -> &'static [Target] {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
+enum Answer {
     Done,
     RoleForbids,
     /// The same for what is not there and for what is somebody else's.
     NotThere,
 }
 
-fn expected(person: Person, verb: Verb, target: Target) -> Outcome {
+fn expected(person: Person, verb: Verb, target: Target) -> Answer {
     // A retrieval is decided in its mandate; who has nothing to do with that mandate does not learn that it exists.
     let decided_inside = matches!(verb, Verb::Fetch | Verb::Code);
     match (person.right(verb), target) {
-        (Right::No, _) if !decided_inside => Outcome::RoleForbids,
-        (_, Target::Vault) => Outcome::Done,
-        (_, Target::MadeUp) => Outcome::NotThere,
-        (Right::Any, Target::A | Target::B) => Outcome::Done,
-        (Right::Own, _) if person.has_to_do_with(target) => Outcome::Done,
-        (Right::Own | Right::No, _) => Outcome::NotThere,
+        (Right::No, _) if !decided_inside => Answer::RoleForbids,
+        (_, Target::Vault) => Answer::Done,
+        (_, Target::MadeUp) => Answer::NotThere,
+        (Right::Any, Target::A | Target::B) => Answer::Done,
+        (Right::Own, _) if person.has_to_do_with(target) => Answer::Done,
+        (Right::Own | Right::No, _) => Answer::NotThere,
     }
 }
 
@@ -599,9 +599,9 @@ impl Stage {
 
         let wanted = expected(person, verb, target);
         let seen = match &answer {
-            Ok(_) => Ok(Outcome::Done),
-            Err(Refusal::Denied { code: Deny::RoleForbids }) => Ok(Outcome::RoleForbids),
-            Err(Refusal::NotFound) => Ok(Outcome::NotThere),
+            Ok(_) => Ok(Answer::Done),
+            Err(Refusal::Denied { code: Deny::RoleForbids }) => Ok(Answer::RoleForbids),
+            Err(Refusal::NotFound) => Ok(Answer::NotThere),
             Err(other) => Err(other),
         };
         let mut wrong = Vec::new();
@@ -611,12 +611,12 @@ impl Stage {
         let changed = |unit: &UnitId| before.get(unit) != after.get(unit);
         let (a, b) = (self.place_of_a.unit, self.place_of_b.unit);
         let may_change = |unit: UnitId| {
-            wanted == Outcome::Done && (target == Target::Vault || self.place(target).unwrap().unit == unit)
+            wanted == Answer::Done && (target == Target::Vault || self.place(target).unwrap().unit == unit)
         };
         for unit in [a, b].into_iter().filter(|unit| changed(unit) && !may_change(*unit)) {
             wrong.push(format!("{person:?} {verb} {target:?} left a trace in the mandate {unit}"));
         }
-        if wanted != Outcome::Done {
+        if wanted != Answer::Done {
             // One denial in the agency's own ledger, whose state it leaves as it was; no new ledger.
             let roster = *before.keys().find(|unit| ![a, b].contains(unit)).unwrap();
             let one_more = (before[&roster].0 + 1, before[&roster].1.clone());
@@ -975,4 +975,47 @@ fn a_grant_is_good_for_its_own_member_alone() {
         ask(&sasha, &sasha, verb).unwrap();
     }
     assert_eq!(releases(), 3);
+}
+
+/// Who reads many secrets in one request names each of them in one record, and only a lead does so, to grant a row
+/// onward; the exposure list counts every one (C13).
+#[test]
+fn a_bulk_read_names_every_secret() {
+    let world = World::with_mandate();
+    for name in ["second", "third"] {
+        world.as_member("Lena", &format!("credential add Romashka/CRM/{name} --user u --generate")).done();
+    }
+    let [lena, sasha] = ["Lena", "Sasha"].map(|name| Voice::of(&world, name));
+    let gate = world.gate();
+    let ask = |voice: &Voice, onward: Option<MemberId>| {
+        let locate = LocateAsk { operator: text("Romashka"), system: text("CRM"), credential: None, all: true };
+        let found = voice.ask::<LocateCall>(&*gate, None, locate).unwrap();
+        let item =
+            |found: &Located| FetchItem { credential: found.credential, version: 1, grant: found.grant.unwrap() };
+        let ask = FetchAsk { items: found.iter().map(item).collect(), purpose: None, onward };
+        let names: BTreeSet<CredentialId> = found.iter().map(|found| found.credential).collect();
+        (names, voice.ask::<FetchCall>(&*gate, Some(found[0].unit), ask))
+    };
+    let log = || {
+        let all = LogAsk { operator: Some(text("Romashka")), member: None, since: None, denied: false };
+        lena.ask::<LogCall>(&*gate, None, all).unwrap().lines
+    };
+    let before = log().len();
+    let (_, many) = ask(&sasha, None);
+    assert!(matches!(many, Err(Refusal::Input { .. })), "{many:?}");
+    assert_eq!(log().len(), before);
+    let (_, onward) = ask(&sasha, Some(lena.id()));
+    assert_eq!(onward, Err(Deny::RoleForbids.into()));
+    let (names, onward) = ask(&lena, Some(sasha.id()));
+    assert_eq!((names.len(), onward.unwrap().released.len()), (3, 3));
+
+    let seen = log();
+    assert_eq!(seen.len(), before + 2, "one denial, one release");
+    let Outcome::Mandate(Event::Released { items, .. }) = &seen.last().unwrap().record.outcome else {
+        panic!("{:?}", seen.last())
+    };
+    assert_eq!(items.iter().map(|item| item.credential).collect::<BTreeSet<_>>(), names);
+    let exposure = ExposureAsk { operator: Some(text("Romashka")), member: Some(name("Lena")) };
+    let exposed = lena.ask::<ExposureCall>(&*gate, None, exposure).unwrap();
+    assert_eq!(exposed.iter().map(|line| line.credential).collect::<BTreeSet<_>>(), names);
 }

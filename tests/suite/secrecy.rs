@@ -351,7 +351,7 @@ fn cells(database: &Path) -> Vec<(String, Vec<u8>)> {
     let mut cells = Vec::new();
     for table in ["meta", "units", "records", "nodes", "secrets", "wraps", "seeds", "reuse"] {
         let mut query = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let names: Vec<String> = query.column_names().iter().map(|name| format!("{table}.{name}")).collect();
+        let names: Vec<String> = query.column_names().map(|name| format!("{table}.{name}")).collect();
         let mut rows = query.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
             for (index, name) in names.iter().enumerate() {

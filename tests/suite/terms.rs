@@ -1,8 +1,7 @@
 //! Terms and clocks: access begins and ends at midnight where the operator is, a clock that lies releases and destroys
 //! nothing, and no amendment leaves a grant beyond its row (DESIGN.md 8; ATTACKS.md B6, I1, I3, I5, I9).
 
-use crate::support::{START, World};
-use mandatum::api::Gate;
+use crate::support::World;
 use mandatum::model::*;
 use mandatum::policy::{ClockReading, Purpose, Situation, decide};
 use proptest::prelude::*;
@@ -405,8 +404,11 @@ fn reasons(case: &Case) -> Vec<Deny> {
     found
 }
 
+/// What a permit says: where, who, what, which version, under which grant, how, what for and when.
+type Said = (UnitId, MemberId, CredentialId, u32, GrantId, Verb, Text, Instant);
+
 /// The same circumstances as the broker would have them.
-fn decide_case(case: &Case) -> Result<(UnitId, MemberId, CredentialId, u32, GrantId, Verb, Text, Instant), Deny> {
+fn decide_case(case: &Case) -> Result<Said, Deny> {
     let (me, other, row) = (MemberId([1; 16]), MemberId([2; 16]), RowId([3; 16]));
     let at = Instant(case.now);
     let texts = |texts: &[&str]| texts.iter().map(|text| Text::parse(text).unwrap()).collect::<Vec<_>>();
