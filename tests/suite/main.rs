@@ -2,6 +2,7 @@
 
 mod anchor;
 mod cli;
+mod codes;
 mod keyring;
 mod killed;
 mod ledger;
@@ -10,4 +11,5 @@ mod restore;
 mod secrecy;
 mod story;
 mod support;
+mod tamper;
 mod terms;

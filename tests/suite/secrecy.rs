@@ -513,8 +513,12 @@ fn blocks(world: &World) -> HashSet<[u8; 16]> {
     for (name, mut bytes) in cells(&world.path("vault/vault.db")) {
         match name.as_str() {
             "meta.value" | "wraps.statement" | "secrets.statement" => continue,
-            // `age-encryption.org/v1`, `-> X25519 `
-            "units.keys" | "secrets.rec" => drop(bytes.drain(..32)),
+            "units.keys" | "secrets.rec" => {
+                let begin = bytes.windows(8).position(|window| window == b"age-encr").unwrap();
+                parts.push(bytes[..begin].to_vec());
+                // `age-encryption.org/v1`, `-> X25519 `
+                bytes.drain(..begin + 32);
+            }
             // The roster's label is of no operator.
             "units.label" if bytes == [0; 32] => continue,
             _ => {}
