@@ -55,6 +55,7 @@ pub fn found(settings: &Settings, founding: Founding) -> Result<Signed, Refusal>
     let (state_key, evidence_key) = (Key::generate(entropy), Key::generate(entropy));
     let plain = Zeroizing::new([&roster_unit.bytes()[..], state_key.expose(), evidence_key.expose()].concat());
     let keys = wrap_note(&founding.recovery, &plain).map_err(|_| Refusal::input("kit", "has no valid recipient"))?;
+    let keys = super::mandates::mark_unit_keys(founding.vault, roster_unit, &evidence_key, &keys, entropy);
     let state_context = Context::new("mandatum/state/1").at(founding.vault.bytes()).at(roster_unit.bytes());
     let sealed_state = seal(&state_key, &state_context, &state, entropy);
     let entry_context = super::vault::entry_context(founding.vault, roster_unit, 0);

@@ -7,13 +7,16 @@ use crate::anchor::Change;
 use crate::api::{
     MandateAmendAsk, MandateLine, MandateOpenAsk, MandateView, NameAsk, Nothing, Refusal, Request, RowSpec, Seen,
 };
-use crate::crypto::{Key, wrap_note};
+use crate::crypto::{Context, Entropy, Key, hash, open_exact, seal_exact, wrap_note};
 use crate::ledger::Outcome;
 use crate::model::{
     Date, Event, GrantFacts, GrantId, GrantOrigin, Mandate, MemberId, Name, Phase, Role, RosterEvent, Row, RowChange,
-    RowId, RowTerms, Term, Text, UnitId, Verb, Zone,
+    RowId, RowTerms, Term, Text, UnitId, VaultId, Verb, Zone,
 };
 use crate::policy::{self, Scope};
+
+/// A mark's length: nonce and tag.
+const MARK: usize = 24 + 16;
 
 /// Opens a mandate with its table; its leads get standing grants under every row.
 ///
@@ -298,7 +301,30 @@ pub fn grant_keys(vault: &Vault<'_>, unit: UnitId, grants: &[GrantFacts]) -> Vec
 pub fn wrap_unit_keys(vault: &Vault<'_>, unit: UnitId, state: &Key, evidence: &Key) -> Result<Vec<u8>, Refusal> {
     let plain = zeroize::Zeroizing::new([&unit.bytes()[..], state.expose(), evidence.expose()].concat());
     let directory = vault.directory()?;
-    wrap_note(&directory.charter().recovery, &plain).map_err(|e| Refusal::Integrity(format!("recovery recipient {e}")))
+    let wrapped = wrap_note(&directory.charter().recovery, &plain);
+    let wrapped = wrapped.map_err(|e| Refusal::Integrity(format!("recovery recipient {e}")))?;
+    Ok(mark_unit_keys(vault.id(), unit, evidence, &wrapped, vault.entropy()))
+}
+
+/// The broker cannot open the recovery wrap; by a mark under the evidence key it tells that this is the one it made.
+pub fn mark_unit_keys(vault: VaultId, unit: UnitId, evidence: &Key, wrapped: &[u8], entropy: &dyn Entropy) -> Vec<u8> {
+    let mark = seal_exact(evidence, &mark_context(vault, unit, wrapped), b"", entropy);
+    [&mark, wrapped].concat()
+}
+
+/// The mark and the recovery wrap.
+pub fn split_unit_keys(keys: &[u8]) -> Option<(&[u8], &[u8])> {
+    keys.split_at_checked(MARK)
+}
+
+/// Whether this is the recovery wrap that was made here.
+pub fn is_marked(vault: VaultId, unit: UnitId, evidence: &Key, keys: &[u8]) -> bool {
+    split_unit_keys(keys)
+        .is_some_and(|(mark, wrapped)| open_exact(evidence, &mark_context(vault, unit, wrapped), mark).is_ok())
+}
+
+fn mark_context(vault: VaultId, unit: UnitId, wrapped: &[u8]) -> Context {
+    Context::new("mandatum/unit-keys/1").at(vault.bytes()).at(unit.bytes()).at(hash(wrapped).bytes())
 }
 
 /// A mandate's encoded state.

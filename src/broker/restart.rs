@@ -295,7 +295,8 @@ fn unit_keys(store: &Store, recovery: &AgeKey) -> Result<Vec<(UnitId, UnitKeys)>
     for (unit, _) in store.sizes()? {
         let row = store.unit(unit)?.ok_or_else(|| changed("a unit"))?;
         let wrong = || Refusal::input("kit", "does not open this vault's keys: it is another vault's kit");
-        let plain = open_note(recovery, &row.keys).map_err(|_| wrong())?;
+        let (_, wrapped) = super::mandates::split_unit_keys(&row.keys).ok_or_else(|| changed("a unit's keys"))?;
+        let plain = open_note(recovery, wrapped).map_err(|_| wrong())?;
         let (named, keys) = plain.expose().split_at_checked(16).ok_or_else(|| changed("a unit's keys"))?;
         let (state, evidence) = keys.split_at_checked(32).ok_or_else(|| changed("a unit's keys"))?;
         let evidence = Key::from_slice(evidence).filter(|_| named == unit.bytes());

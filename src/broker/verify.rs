@@ -1,6 +1,7 @@
 //! `verify`: re-folds every ledger and compares everything the database holds with it.
 
 use super::caller::Caller;
+use super::mandates::is_marked;
 use super::vault::{Vault, changed, seed_context};
 use crate::api::{Nothing, Refusal, Request, VerifyReport};
 use crate::crypto::{Ctx, Key, Signed, Statement, Topic, derive_outer_key, hash, open};
@@ -39,7 +40,7 @@ pub fn verify(vault: &mut Vault<'_>, _: &Caller, _: Request<Nothing>, (): ()) ->
 
 fn verify_unit(vault: &mut Vault<'_>, directory: &Directory, unit: UnitId) -> Result<u64, Refusal> {
     let segment = vault.segment(unit)?;
-    let head = segment.head;
+    let (head, evidence) = (segment.head, segment.evidence_key.as_ref().map(Key::duplicate));
     if head.size == 0 {
         return Ok(0);
     }
@@ -53,6 +54,10 @@ fn verify_unit(vault: &mut Vault<'_>, directory: &Directory, unit: UnitId) -> Re
         return Err(changed("the ledger"));
     }
     nodes.compare(vault, unit)?;
+    let row = vault.store.unit(unit)?.ok_or_else(|| changed("a unit"))?;
+    if !evidence.is_some_and(|evidence| is_marked(vault.id(), unit, &evidence, &row.keys)) {
+        return Err(changed("the keys for the recovery kit"));
+    }
     // The stored state must open, and be what the ledger folds to.
     match audit.state() {
         Audited::Mandate(folded) => {

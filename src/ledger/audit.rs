@@ -6,6 +6,7 @@ use super::tree::Edge;
 use crate::crypto::Topic;
 use crate::model::{Digest, Event, FoldError, Mandate, Roster, Text, UnitId, Verb};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// What is wrong, and with which record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,13 +44,14 @@ pub struct Audit<'a> {
     directory: &'a Directory,
     unit: UnitId,
     edge: Edge,
+    used: HashSet<Digest>,
     state: Audited,
 }
 
 impl<'a> Audit<'a> {
     /// Begins an audit of one ledger.
     pub fn new(directory: &'a Directory, unit: UnitId) -> Self {
-        Self { directory, unit, edge: Edge::default(), state: Audited::Empty }
+        Self { directory, unit, edge: Edge::default(), used: HashSet::new(), state: Audited::Empty }
     }
 
     /// Takes the next records. Signatures are verified on all cores; the fold is in order.
@@ -119,6 +121,13 @@ impl<'a> Audit<'a> {
     }
 
     fn fold(&mut self, record: &Record) -> Result<(), Flaw> {
+        let released = matches!(&record.outcome, Outcome::Mandate(Event::Released { .. } | Event::CodeReleased { .. }));
+        // A request is good for one release: its signature is the same each time it is shown.
+        if let Some(request) = record.request.as_ref().filter(|_| released)
+            && !self.used.insert(crate::crypto::hash(request.signature()))
+        {
+            return Err(Flaw::Request(record.seq));
+        }
         let flaw = |error| Flaw::Fold(record.seq, error);
         match (&mut self.state, &record.outcome) {
             (Audited::Empty, Outcome::Mandate(event)) => {
