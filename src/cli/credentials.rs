@@ -296,19 +296,11 @@ pub fn judge(
     row: &Row,
     number: u32,
 ) -> Result<NewVersion, Failure> {
-    let text = secret.expose_str().unwrap_or("");
-    let about = [view.mandate.operator.as_str(), row.system.as_str(), row.platform.as_str(), given.user.as_str()];
-    let estimate = strength::estimate(text, &about);
-    let chosen = matches!(given.kind, Kind::Login | Kind::Note);
-    let strength = match estimate.strength {
-        Strength::Weak if !given.generated => Strength::Weak,
-        _ if given.generated || !chosen => Strength::Random,
-        other => other,
+    let (strength, mut found) = match given.generated {
+        // What this program drew at random is not judged by its looks.
+        true => (Strength::Random, Vec::new()),
+        false => looks(given, secret, view, row),
     };
-    let mut found = Vec::new();
-    if strength == Strength::Weak {
-        found.push(estimate.reason.to_owned());
-    }
     found.extend(reuse.cloned());
     let allowed_weak = match (found.is_empty(), &given.allow_weak) {
         (true, _) => None,
@@ -322,6 +314,18 @@ pub fn judge(
         }
     };
     Ok(NewVersion { number, ct: Digest([0; 32]), tag, strength, allowed_weak })
+}
+
+/// How strong a chosen secret looks, and what is weak about it.
+fn looks(given: &Given, secret: &Secret, view: &MandateView, row: &Row) -> (Strength, Vec<String>) {
+    let text = secret.expose_str().unwrap_or("");
+    let about = [view.mandate.operator.as_str(), row.system.as_str(), row.platform.as_str(), given.user.as_str()];
+    let estimate = strength::estimate(text, &about);
+    match estimate.strength {
+        Strength::Weak => (Strength::Weak, vec![estimate.reason.to_owned()]),
+        other if matches!(given.kind, Kind::Login | Kind::Note) => (other, Vec::new()),
+        _ => (Strength::Random, Vec::new()),
+    }
 }
 
 /// The secret and its second factor, from where the options say.

@@ -19,6 +19,7 @@
 use crate::agent::Secret;
 use crate::model::Strength;
 use std::collections::HashSet;
+use std::sync::LazyLock;
 use zxcvbn::feedback::Warning;
 
 /// Below this many guesses (as a power of ten) a secret is weak.
@@ -37,6 +38,11 @@ const MAX_NAME_CHARS: usize = 200;
 const MIN_NAME_CHARS: usize = 3;
 
 const RUSSIAN_WORDS: &str = include_str!("strength_ru.txt");
+
+/// The words of the list in each form they are typed in: made once, for an import judges thousands of secrets.
+static RUSSIAN_FORMS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    forms_of(RUSSIAN_WORDS.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace))
+});
 
 /// The keys of both layouts, unshifted and shifted, in the same order.
 const LATIN_KEYS: &str = "`qwertyuiop[]asdfghjkl;'zxcvbnm,./~QWERTYUIOP{}ASDFGHJKL:\"ZXCVBNM<>?@#$^&|";
@@ -59,8 +65,7 @@ pub fn estimate(secret: &str, about: &[&str]) -> Estimate {
         return Estimate { strength: Strength::Weak, guesses_log10: 0.0, reason: "it is empty" };
     }
     let names = forms_of(about.iter().flat_map(|name| words_of_name(name)));
-    let words = forms_of(RUSSIAN_WORDS.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace));
-    let known: Vec<&str> = names.iter().chain(&words).map(String::as_str).collect();
+    let known: Vec<&str> = names.iter().chain(&*RUSSIAN_FORMS).map(String::as_str).collect();
     let Some((reading, found)) = readings(secret)
         .into_iter()
         .map(|(reading, text)| (reading, guess(text, &known)))

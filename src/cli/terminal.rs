@@ -35,7 +35,7 @@ pub trait Terminal {
     /// Asks for a line; the line break is not part of the answer.
     fn read_line(&mut self, prompt: &str) -> io::Result<String>;
 
-    /// The whole of standard input, byte for byte; refused beyond [`MAX_STDIN`].
+    /// The whole of standard input, byte for byte; refused beyond `MAX_STDIN`.
     fn read_stdin(&mut self) -> io::Result<Secret>;
 
     /// Writes a result to standard output, at once and as it is: the caller escapes what is not a result.

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 /// The schema's version, in `meta`.
 const FORMAT: i64 = 1;
-/// WAL pages before SQLite moves them to the database: small, since a cold start reads the WAL.
-const WAL_PAGES: u32 = 64;
+/// Bytes of the write-ahead log before it is moved into the database: small, since a cold start reads all of it.
+const WAL_BYTES: u64 = 64 * 4096;
+/// How long a writer waits for another process.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// Why the store refuses.
 #[derive(Debug, thiserror::Error)]
@@ -114,13 +116,14 @@ impl Store {
         let flags =
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let conn = Connection::open_with_flags(path, flags)?;
-        conn.busy_timeout(Duration::from_secs(10))?;
+        conn.busy_timeout(BUSY)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         // A command-line process is often the only one; moving the WAL at each exit would cost two more syncs.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON;")?;
-        conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        // Instead of SQLite's own: see `empty_long_log`.
+        conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         let store = Self { conn };
         store.check_settings()?;
         Ok(store)
@@ -376,6 +379,20 @@ impl Store {
         Ok(())
     }
 
+    /// Moves a long write-ahead log into the database and cuts it to nothing. SQLite's own checkpoint begins the log
+    /// anew only within the process that made it; where every process writes once, the log would grow for ever, and
+    /// each start would read it whole. A log that stays long, for a reader or for want of space, costs time and nothing
+    /// else: what was committed is durable in it.
+    fn empty_long_log(&self) {
+        let log = self.conn.path().map(|path| format!("{path}-wal"));
+        let len = log.and_then(|log| std::fs::metadata(log).ok()).map_or(0, |meta| meta.len());
+        if len > WAL_BYTES {
+            let _ = self.conn.busy_timeout(Duration::ZERO);
+            let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            let _ = self.conn.busy_timeout(BUSY);
+        }
+    }
+
     /// Writes everything or nothing, durably. What is read after it is read anew from the database.
     ///
     /// # Errors
@@ -392,6 +409,7 @@ impl Store {
             write.txn.commit().map_err(StoreError::from)?;
             done
         };
+        self.empty_long_log();
         self.begin_reading()?;
         Ok(done)
     }
