@@ -12,8 +12,7 @@ use crate::crypto::{
     open_inner, open_note, wrap_note,
 };
 use crate::ledger::{
-    Admission, Charter, Checkpoint, Directory, Entry, Outcome, Record, from_blob, leaf_of, recipient_digest,
-    verify_inclusion,
+    Admission, Charter, Checkpoint, Directory, Outcome, Record, from_blob, leaf_of, recipient_digest, verify_inclusion,
 };
 use crate::model::{
     Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
@@ -499,11 +498,6 @@ impl Program {
     /// The name of the member this program runs for.
     pub fn name(&self) -> &Name {
         &self.identity.name
-    }
-
-    /// The entry of a proof, for those who keep receipts.
-    pub fn entry(proof: &Proof) -> Entry {
-        Entry { salt: proof.salt, signed: proof.record.clone() }
     }
 }
 

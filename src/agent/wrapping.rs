@@ -4,7 +4,7 @@ use super::identity::{Identity, to_json};
 use super::program::AgentError;
 use crate::api::{Released, SecretLoad, SecretsLoad, SeedLoad, WrapLoad};
 use crate::crypto::{
-    Ctx, Dek, Entropy, Fields, Hasher, Key, Secret, Signed, Statement, Topic, commitment, hash, seal_ct, wrap_inner,
+    Ctx, Dek, Entropy, Fields, Key, Secret, Signed, Statement, Topic, commitment, hash, seal_ct, wrap_inner,
 };
 use crate::ledger::{Charter, recipient_digest};
 use crate::model::{Blob, Bundle, CredentialFacts, Digest, GrantId, NewVersion, UnitId};
@@ -29,9 +29,7 @@ pub struct Prepared {
 impl Prepared {
     /// What the signed request says of the seeds.
     pub fn seeds_digest(&self) -> Digest {
-        let seeds = &self.load.seeds;
-        let hasher = seeds.iter().fold(Hasher::default(), |h, seed| h.with(seed.credential.bytes()).with(&seed.seed.0));
-        hasher.finish()
+        SeedLoad::digest(&self.load.seeds)
     }
 }
 

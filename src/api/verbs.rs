@@ -5,7 +5,7 @@ use super::views::{
     RecipientLine, Released, ReuseLine, VerifyReport,
 };
 use super::{Call, Seen};
-use crate::crypto::{Ctx, Signed};
+use crate::crypto::{Ctx, Hasher, Signed};
 use crate::model::{
     Blob, CredentialFacts, CredentialId, Date, GrantFacts, GrantId, Instant, MemberId, Name, NewVersion, Nonce,
     ReuseTag, RowId, SecondFactor, SessionId, Text, UnitId, Verb, Zone,
@@ -432,6 +432,14 @@ pub struct SeedLoad {
     pub credential: CredentialId,
     /// The encoded seed.
     pub seed: Blob,
+}
+
+impl SeedLoad {
+    /// What a signed request says of the seeds beside it: SHA-256 over credential and seed of each, in order.
+    pub fn digest(seeds: &[SeedLoad]) -> crate::model::Digest {
+        let add = |hasher: Hasher, seed: &SeedLoad| hasher.with(seed.credential.bytes()).with(&seed.seed.0);
+        seeds.iter().fold(Hasher::default(), add).finish()
+    }
 }
 
 /// Wraps for a new grant.

@@ -8,7 +8,7 @@ use crate::api::{
     CredentialAddAsk, CredentialLine, CredentialRotateAsk, LocateAsk, Located, OptionalNameAsk, RecipientLine,
     RecipientsAsk, Refusal, Request, ReuseAsk, ReuseLine, SecretLoad, SecretsLoad, SeedLoad, WrapLoad,
 };
-use crate::crypto::{Ctx, Hasher, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
+use crate::crypto::{Ctx, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
 use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{
     CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, MemberId, NewVersion, Phase, RowId, SecondFactor,
@@ -226,14 +226,12 @@ fn check_statement(caller: &Caller, signed: &Signed, ctx: &Ctx) -> Result<Statem
     if said.ctx == *ctx && said.author == caller.id() { Ok(said) } else { Err(refused()) }
 }
 
-/// What a request says of the seeds beside it.
-pub fn seeds_digest(seeds: &[SeedLoad]) -> Digest {
-    let hasher = seeds.iter().fold(Hasher::default(), |h, seed| h.with(seed.credential.bytes()).with(&seed.seed.0));
-    hasher.finish()
-}
-
 fn check_seeds(seeds: &[SeedLoad], said: &Digest) -> Result<(), Refusal> {
-    if seeds_digest(seeds) == *said { Ok(()) } else { Err(wrong("second factor", "has another seed than was signed")) }
+    if SeedLoad::digest(seeds) == *said {
+        Ok(())
+    } else {
+        Err(wrong("second factor", "has another seed than was signed"))
+    }
 }
 
 fn wrong(field: &str, sentence: &str) -> Refusal {

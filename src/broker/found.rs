@@ -4,8 +4,8 @@ use super::Settings;
 use super::members::confirm_seed;
 use crate::anchor::{Anchor, Change, Core, Factor, Head, Segment};
 use crate::api::{Founding, Refusal};
-use crate::crypto::{Context, Key, Signed, Topic, hash, seal, wrap_note};
-use crate::ledger::{Assurance, Charter, ClockMark, Directory, Entry, Outcome, Record, append, root, to_blob};
+use crate::crypto::{Key, Signed, Topic, hash, seal, wrap_note};
+use crate::ledger::{Charter, ClockMark, Directory, Entry, Outcome, Record, append, root, to_blob};
 use crate::model::{Digest, HighWater, Instant, Roster, RosterEvent, UnitId, VaultId};
 use crate::store::{Store, StoreError, encode_entry};
 use zeroize::Zeroizing;
@@ -56,7 +56,7 @@ pub fn found(settings: &Settings, founding: Founding) -> Result<Signed, Refusal>
     let plain = Zeroizing::new([&roster_unit.bytes()[..], state_key.expose(), evidence_key.expose()].concat());
     let keys = wrap_note(&founding.recovery, &plain).map_err(|_| Refusal::input("kit", "has no valid recipient"))?;
     let keys = super::mandates::mark_unit_keys(founding.vault, roster_unit, &evidence_key, &keys, entropy);
-    let state_context = Context::new("mandatum/state/1").at(founding.vault.bytes()).at(roster_unit.bytes());
+    let state_context = super::vault::state_context(founding.vault, roster_unit);
     let sealed_state = seal(&state_key, &state_context, &state, entropy);
     let entry_context = super::vault::entry_context(founding.vault, roster_unit, 0);
     let sealed_entry = seal(&evidence_key, &entry_context, &encode_entry(&entry), entropy);
@@ -112,7 +112,7 @@ impl First<'_> {
             seq: 0,
             at: self.now,
             clock: ClockMark::Trusted,
-            assurance: assurance(self.settings),
+            assurance: self.settings.assurance,
             verb: None,
             by: None,
             request: None,
@@ -124,8 +124,4 @@ impl First<'_> {
         let key = crate::crypto::SignKey::from_seed(&self.core.record_key);
         Entry { salt: Digest(salt), signed: key.sign(Topic::Record, record.encode()) }
     }
-}
-
-fn assurance(settings: &Settings) -> Assurance {
-    settings.assurance
 }

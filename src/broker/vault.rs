@@ -344,7 +344,8 @@ pub fn entry_context(vault: VaultId, unit: UnitId, seq: u64) -> Context {
     Context::new("mandatum/entry/1").at(vault.bytes()).at(unit.bytes()).number(seq)
 }
 
-fn state_context(vault: VaultId, unit: UnitId) -> Context {
+/// The place of a state document.
+pub fn state_context(vault: VaultId, unit: UnitId) -> Context {
     Context::new("mandatum/state/1").at(vault.bytes()).at(unit.bytes())
 }
 
