@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::mandates::encode;
 use super::recorder::Draft;
-use super::vault::{Vault, chain_to, seed_context};
+use super::vault::{Vault, chain_to, charters_of, seed_context};
 use crate::api::{
     CredentialAddAsk, CredentialLine, CredentialRotateAsk, LocateAsk, Located, OptionalNameAsk, RecipientLine,
     RecipientsAsk, Refusal, Request, ReuseAsk, ReuseLine, SecretLoad, SecretsLoad, SeedLoad, WrapLoad,
@@ -388,6 +388,6 @@ pub fn recipients(
 impl Vault<'_> {
     /// The recovery recipient, from the charter.
     pub fn recovery(&self) -> Result<String, Refusal> {
-        Ok(self.directory()?.charter().recovery.clone())
+        Ok(charters_of(&self.roster)?.charter().recovery.clone())
     }
 }

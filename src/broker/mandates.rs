@@ -300,8 +300,7 @@ pub fn grant_keys(vault: &Vault<'_>, unit: UnitId, grants: &[GrantFacts]) -> Vec
 /// A unit's keys, wrapped to the recovery recipient.
 pub fn wrap_unit_keys(vault: &Vault<'_>, unit: UnitId, state: &Key, evidence: &Key) -> Result<Vec<u8>, Refusal> {
     let plain = zeroize::Zeroizing::new([&unit.bytes()[..], state.expose(), evidence.expose()].concat());
-    let directory = vault.directory()?;
-    let wrapped = wrap_note(&directory.charter().recovery, &plain);
+    let wrapped = wrap_note(&vault.recovery()?, &plain);
     let wrapped = wrapped.map_err(|e| Refusal::Integrity(format!("recovery recipient {e}")))?;
     Ok(mark_unit_keys(vault.id(), unit, evidence, &wrapped, vault.entropy()))
 }

@@ -51,9 +51,9 @@ pub fn end_grants(
     why: &Why,
 ) -> Result<(u64, Option<u64>), Refusal> {
     let (mut drafts, mut units, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-    for mut mandate in vault.mandates()? {
+    for mut mandate in vault.one_or_all(only)? {
         let reaches = policy::reach(caller.member(), Verb::Revoke, Some(&mandate)) != Scope::Never;
-        if !reaches || only.is_some_and(|only| only != mandate.unit) || mandate.phase != Phase::Active {
+        if !reaches || mandate.phase != Phase::Active {
             continue;
         }
         let live = mandate.live_grants().filter(|grant| chosen(grant));
@@ -86,7 +86,7 @@ pub fn exposure_of(
     only: Option<UnitId>,
     member: MemberId,
 ) -> Result<Vec<ExposureLine>, Refusal> {
-    let mut mandates = vault.mandates()?;
-    mandates.retain(|mandate| only.is_none_or(|only| only == mandate.unit) && mandate.concerns(member));
+    let mut mandates = vault.one_or_all(only)?;
+    mandates.retain(|mandate| mandate.concerns(member));
     exposure::lines(vault, &mandates, Some(member))
 }

@@ -125,6 +125,14 @@ impl<'a> Vault<'a> {
         Ok(mandates)
     }
 
+    /// One mandate, or every one there is.
+    pub fn one_or_all(&mut self, only: Option<UnitId>) -> Result<Vec<Mandate>, Refusal> {
+        match only {
+            Some(unit) => Ok(self.mandate(unit)?.into_iter().collect()),
+            None => self.mandates(),
+        }
+    }
+
     /// The mandates a member may use a verb on.
     pub fn mandates_for(&mut self, member: &Member, verb: Verb) -> Result<Vec<Mandate>, Refusal> {
         let mut mandates = self.mandates()?;
@@ -219,15 +227,19 @@ impl<'a> Vault<'a> {
 
 /// Whose keys are whose, from a roster.
 pub fn directory_of(roster: &Roster) -> Result<Directory, Refusal> {
-    let broken = |_| changed("the roster's signatures");
+    let mut directory = charters_of(roster)?;
+    for admission in admissions_in_order(roster) {
+        directory.admit(&admission).map_err(|_| changed("the roster's signatures"))?;
+    }
+    Ok(directory)
+}
+
+/// The charters alone, verified: broker keys and the recovery recipient.
+pub fn charters_of(roster: &Roster) -> Result<Directory, Refusal> {
     let charters: Option<Vec<_>> = roster.charters.iter().map(from_blob).collect();
     let charters = charters.ok_or_else(|| changed("the roster's charters"))?;
     let first = charters.first().ok_or_else(|| changed("the roster's charters"))?;
-    let mut directory = Directory::new(*first.claimed_key(), &charters).map_err(broken)?;
-    for admission in admissions_in_order(roster) {
-        directory.admit(&admission).map_err(broken)?;
-    }
-    Ok(directory)
+    Directory::new(*first.claimed_key(), &charters).map_err(|_| changed("the roster's signatures"))
 }
 
 /// All admissions in an order in which each signer is known before: members in the order they came; where somebody

@@ -15,6 +15,12 @@ pub enum Level {
     Reply,
     /// редактирование
     Edit,
+    /// модерация
+    Moderate,
+    /// публикация
+    Publish,
+    /// аналитика
+    Analytics,
     /// настройка
     Configure,
     /// выгрузка
@@ -27,10 +33,13 @@ pub enum Level {
 
 impl Level {
     /// Every level with the words it is written by; the first two are the English and Russian names.
-    const WORDS: [(Level, &[&str]); 7] = [
+    const WORDS: [(Level, &[&str]); 10] = [
         (Level::View, &["view", "просмотр", "чтение", "read"]),
         (Level::Reply, &["reply", "ответы", "ответ"]),
         (Level::Edit, &["edit", "редактирование", "изменение"]),
+        (Level::Moderate, &["moderate", "модерация", "модерирование"]),
+        (Level::Publish, &["publish", "публикация", "публикации"]),
+        (Level::Analytics, &["analytics", "аналитика", "статистика"]),
         (Level::Configure, &["configure", "настройка", "настройки"]),
         (Level::Export, &["export", "выгрузка", "экспорт"]),
         (Level::Delete, &["delete", "удаление"]),

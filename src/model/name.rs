@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// The longest name, in characters.
 const NAME_MAX: usize = 80;
@@ -54,7 +54,7 @@ impl Name {
 
     /// Whether both are the same name to a person.
     pub fn same(&self, other: &str) -> bool {
-        self.folded() == fold(&other.nfc().collect::<String>())
+        same(&self.0, other)
     }
 }
 
@@ -90,7 +90,7 @@ impl Text {
 
     /// Whether both are the same text to a person.
     pub fn same(&self, other: &str) -> bool {
-        fold(&self.0) == fold(&other.nfc().collect::<String>())
+        same(&self.0, other)
     }
 }
 
@@ -129,7 +129,7 @@ text_impls!(Name);
 text_impls!(Text);
 
 fn clean(text: &str, max: usize) -> Result<String, NameError> {
-    let text: String = text.trim().nfc().collect();
+    let text = normal(text.trim());
     if text.is_empty() {
         return Err(NameError::Empty(max));
     }
@@ -140,6 +140,29 @@ fn clean(text: &str, max: usize) -> Result<String, NameError> {
         Some(c) => Err(NameError::Unsafe(u32::from(c))),
         None => Ok(text),
     }
+}
+
+/// NFC. Nearly every text is that already, and a list holds very many.
+fn normal(text: &str) -> String {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text.to_owned(),
+        IsNormalized::No | IsNormalized::Maybe => text.nfc().collect(),
+    }
+}
+
+/// Whether two texts fold to the same.
+fn same(ours: &str, other: &str) -> bool {
+    if ours.is_ascii() && other.is_ascii() {
+        let (mut ours, mut other) = (ours.split_whitespace(), other.split_whitespace());
+        return loop {
+            match (ours.next(), other.next()) {
+                (None, None) => break true,
+                (Some(a), Some(b)) if a.eq_ignore_ascii_case(b) => {}
+                _ => break false,
+            }
+        };
+    }
+    fold(ours) == fold(&normal(other))
 }
 
 /// Control, bidirectional, zero-width, tag, private-use and interlinear characters: what changes a line without being
