@@ -4,7 +4,7 @@ use super::identity::{Identity, Newcomer, to_json};
 use super::pins::Pins;
 use super::wrapping::{NewSecret, Prepared, wrap_onward, wrap_version};
 use crate::api::{
-    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, LocateAsk, Located, MandateView, NameAsk, Nothing,
+    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, Hello, LocateAsk, Located, MandateView, NameAsk, Nothing,
     Proof, RecipientLine, RecipientsAsk, Refusal, Released, Request, Seen, UnlockAnswer, UnlockAsk, WrapsLoad,
 };
 use crate::crypto::{
@@ -18,9 +18,9 @@ use crate::model::{
     Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
     ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why the member's program goes no further.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,9 @@ pub struct Fetched {
     pub fields: Fields,
 }
 
+/// The grants under a row, with the keys of whom each is for.
+type Readers = Vec<(GrantId, Bundle)>;
+
 /// A member's program, unlocked.
 pub struct Program {
     gate: Arc<dyn Gate>,
@@ -55,13 +58,15 @@ pub struct Program {
     fresh: Option<Nonce>,
     pins: Pins,
     entropy: Arc<dyn Entropy>,
+    /// What the last hello said beyond what one request needed.
+    spare: Mutex<Option<(Nonce, Directory)>>,
 }
 
 impl Program {
     /// For a member's identity, against a broker.
     pub fn new(gate: Arc<dyn Gate>, identity: Identity, state: &Path, entropy: Arc<dyn Entropy>) -> Self {
         let pins = Pins::new(state, identity.member);
-        Self { gate, identity, session: None, reuse_key: None, fresh: None, pins, entropy }
+        Self { gate, identity, session: None, reuse_key: None, fresh: None, pins, entropy, spare: Mutex::default() }
     }
 
     /// Goes on under a session that was begun before.
@@ -140,8 +145,7 @@ impl Program {
         ask: C::Ask,
         load: &C::Load,
     ) -> Result<(C::Answer, Signed, Option<Seen>, Directory), AgentError> {
-        let hello = self.gate.hello()?;
-        let directory = self.directory(&hello.charters)?;
+        let (nonce, directory) = self.hello()?;
         let seen = unit.and_then(|unit| self.pins.read(unit));
         let request = Request {
             format: FORMAT,
@@ -149,7 +153,7 @@ impl Program {
             verb: C::VERB,
             member: self.identity.member,
             unit,
-            nonce: hello.nonce,
+            nonce,
             session: self.session,
             step_up,
             seen,
@@ -163,6 +167,18 @@ impl Program {
         Ok((answer, signed, seen, directory))
     }
 
+    /// A nonce for one request, and the verified charters: from the last hello where it gave one to spare.
+    fn hello(&self) -> Result<(Nonce, Directory), AgentError> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = spare.take() {
+            return Ok(ready);
+        }
+        let Hello { nonces: [nonce, next], charters, .. } = self.gate.hello()?;
+        let directory = self.directory(&charters)?;
+        *spare = Some((next, directory.clone()));
+        Ok((nonce, directory))
+    }
+
     /// Charters, verified from the pinned root alone.
     fn directory(&self, charters: &[Blob]) -> Result<Directory, AgentError> {
         let signed: Option<Vec<Signed>> = charters.iter().map(from_blob).collect();
@@ -172,7 +188,11 @@ impl Program {
     }
 
     fn charter(&self) -> Result<Charter, AgentError> {
-        Ok(self.directory(&self.gate.hello()?.charters)?.charter().clone())
+        let (nonce, directory) = self.hello()?;
+        let charter = directory.charter().clone();
+        // Nothing was asked with it.
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some((nonce, directory));
+        Ok(charter)
     }
 
     /// Finds a credential by name.
@@ -382,15 +402,12 @@ impl Program {
     /// [`AgentError`].
     pub fn add_credentials(&self, unit: UnitId, new: Vec<NewSecret>) -> Result<(), AgentError> {
         let charter = self.charter()?;
-        let mut known: Vec<(RowId, Vec<(GrantId, Bundle)>)> = Vec::new();
+        let rows: BTreeSet<RowId> = new.iter().map(|secret| secret.facts.row).collect();
+        let known = self.recipients(unit, rows)?;
         let mut prepared = Prepared::default();
         let mut facts: Vec<CredentialFacts> = Vec::with_capacity(new.len());
         for secret in new {
-            let row = secret.facts.row;
-            if !known.iter().any(|(known, _)| *known == row) {
-                known.push((row, self.recipients(unit, row)?));
-            }
-            let readers = known.iter().find(|(known, _)| *known == row).map_or(&[][..], |(_, readers)| readers);
+            let readers = known.get(&secret.facts.row).map_or(&[][..], Vec::as_slice);
             facts.push(wrap_version(&self.identity, unit, &charter, readers, secret, &mut prepared, &*self.entropy)?);
         }
         let seeds = prepared.seeds_digest();
@@ -411,7 +428,8 @@ impl Program {
         let mut prepared = Prepared::default();
         let mut version = None;
         if let Some((fields, facts)) = new {
-            let readers = self.recipients(found.unit, found.row)?;
+            let readers = self.recipients(found.unit, BTreeSet::from([found.row]))?;
+            let readers = readers.get(&found.row).map_or(&[][..], Vec::as_slice);
             let charter = self.charter()?;
             let facts = super::wrapping::wrap_fields(
                 &self.identity,
@@ -424,7 +442,7 @@ impl Program {
                     recipient: recipient_digest(&charter.recovery),
                 },
                 &charter.recovery,
-                &readers,
+                readers,
                 &fields,
                 facts,
                 &mut prepared,
@@ -465,9 +483,7 @@ impl Program {
 
     /// A member's keys, through the admissions an owner signed.
     fn member_keys(&self, member: MemberId) -> Result<Bundle, AgentError> {
-        let hello = self.gate.hello()?;
-        let mut directory = self.directory(&hello.charters)?;
-        let lines = self.ask::<api::MemberListCall>(None, None, Nothing {})?;
+        let (lines, _, _, mut directory) = self.exchange::<api::MemberListCall>(None, None, Nothing {}, &())?;
         // Owners first: they vouch for the others.
         let mut waiting: Vec<Signed> =
             lines.iter().flat_map(|line| line.admissions.iter().filter_map(from_blob)).collect();
@@ -479,20 +495,25 @@ impl Program {
         directory.member(member).cloned().ok_or(AgentError::Untrusted("no owner vouches for this member's keys"))
     }
 
-    /// Everyone a row's credentials are wrapped to, with keys verified through the roster.
-    fn recipients(&self, unit: UnitId, row: RowId) -> Result<Vec<(GrantId, Bundle)>, AgentError> {
-        let hello = self.gate.hello()?;
-        let lines = self.ask::<api::RecipientsCall>(Some(unit), None, RecipientsAsk { row })?;
-        let verified = |line: RecipientLine| {
-            let mut directory = self.directory(&hello.charters)?;
-            for admission in line.admissions.iter().filter_map(from_blob) {
-                let refused = |_| AgentError::Untrusted("a reader's keys are not signed by an owner");
-                directory.admit(&admission).map_err(refused)?;
+    /// Everyone the credentials of these rows are wrapped to, with keys verified through the roster.
+    fn recipients(&self, unit: UnitId, rows: BTreeSet<RowId>) -> Result<BTreeMap<RowId, Readers>, AgentError> {
+        let unsigned = || AgentError::Untrusted("a reader's keys are not signed by an owner");
+        let ask = RecipientsAsk { rows: rows.into_iter().collect() };
+        let (lines, _, _, charters) = self.exchange::<api::RecipientsCall>(Some(unit), None, ask, &())?;
+        let mut verified: BTreeMap<MemberId, Bundle> = BTreeMap::new();
+        let mut readers: BTreeMap<RowId, Readers> = BTreeMap::new();
+        for RecipientLine { row, grant, member, admissions } in lines {
+            if !verified.contains_key(&member) {
+                let mut directory = charters.clone();
+                for admission in admissions.iter().filter_map(from_blob) {
+                    directory.admit(&admission).map_err(|_| unsigned())?;
+                }
+                verified.insert(member, directory.member(member).ok_or_else(unsigned)?.clone());
             }
-            let bundle = directory.member(line.member).cloned();
-            Ok((line.grant, bundle.ok_or(AgentError::Untrusted("a reader's keys are not signed by an owner"))?))
-        };
-        lines.into_iter().map(verified).collect()
+            let bundle = verified.get(&member).ok_or_else(unsigned)?.clone();
+            readers.entry(row).or_default().push((grant, bundle));
+        }
+        Ok(readers)
     }
 
     /// The name of the member this program runs for.

@@ -15,7 +15,9 @@ use super::{AnchorError, Home};
 use crate::crypto::{Context, Entropy, Key, open_exact, seal_exact};
 use std::path::{Path, PathBuf};
 
-/// Beyond this many bytes the anchor file is written anew.
+/// Up to this many bytes a journal is short; every start reads all of it.
+const SHORT: u64 = 16 * 1024;
+/// Beyond this many it is long, however much writing the anchor file anew costs.
 const LONG: u64 = 64 * 1024;
 
 /// The journal's path.
@@ -100,8 +102,8 @@ impl Journal {
         self.len
     }
 
-    /// Whether the anchor file should be written anew.
-    pub fn is_long(&self) -> bool {
-        self.len > LONG
+    /// Whether the anchor file, of so many bytes, should be written anew.
+    pub fn is_long(&self, file_len: impl FnOnce() -> u64) -> bool {
+        self.len > SHORT && self.len > LONG.min(file_len() / 8)
     }
 }

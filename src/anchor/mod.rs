@@ -204,7 +204,7 @@ impl Anchor {
         for change in changes {
             self.take(change);
         }
-        if self.journal.is_long() {
+        if self.journal.is_long(|| self.disk.len(&file::path(&self.dir)).unwrap_or(u64::MAX)) {
             self.rewrite(&Destroy::default(), false)?;
         }
         Ok(())

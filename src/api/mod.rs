@@ -73,8 +73,8 @@ pub struct Frame {
 pub struct Hello {
     /// The vault.
     pub vault: VaultId,
-    /// For the next request.
-    pub nonce: Nonce,
+    /// For the next two requests: most commands make two.
+    pub nonces: [Nonce; 2],
     /// The charters, signed by the owner root, oldest first.
     pub charters: Vec<Blob>,
 }

@@ -248,10 +248,10 @@ asks! {
         /// Of the secrets.
         tags: Vec<ReuseTag>,
     }
-    /// A row.
+    /// Rows of one mandate.
     RecipientsAsk {
         /// Which.
-        row: RowId,
+        rows: Vec<RowId>,
     }
     /// A grant with the wraps of everything under its row.
     GrantAsk {

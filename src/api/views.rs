@@ -144,6 +144,8 @@ views! {
     }
     /// Whom a row's credentials are wrapped to.
     RecipientLine {
+        /// The row.
+        row: RowId,
         /// The grant.
         grant: GrantId,
         /// The member.

@@ -11,11 +11,12 @@ use crate::api::{
 use crate::crypto::{Ctx, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
 use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{
-    CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, MemberId, NewVersion, Phase, RowId, SecondFactor,
+    CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor,
     UnitId, Verb,
 };
 use crate::policy::{self, Scope};
 use crate::store::{SecretRow, WrapRow};
+use std::collections::BTreeSet;
 
 /// Stores credentials: all of the request's or none.
 ///
@@ -31,7 +32,7 @@ pub fn add(
     check_seeds(&load.seeds, &request.ask.seeds)?;
     let credentials = request.ask.credentials;
     let mut secrets = load.secrets.into_iter();
-    let mut writes = Writes::default();
+    let mut writes = Writes::new(vault)?;
     for facts in &credentials {
         if let Some(version) = &facts.version {
             let sent = secrets.next().filter(|secret| secret.credential == facts.id);
@@ -60,7 +61,7 @@ pub fn rotate(
     let mut mandate = lead_mandate(vault, caller, request.unit)?;
     check_seeds(&load.seeds, &ask.seeds)?;
     let credential = mandate.credential(ask.credential).ok_or(Refusal::NotFound)?.clone();
-    let mut writes = Writes::default();
+    let mut writes = Writes::new(vault)?;
     if let Some(version) = &ask.version {
         let mut secrets = load.secrets.into_iter().filter(|secret| secret.credential == credential.id);
         let sent = secrets.next().ok_or_else(|| wrong("secrets", "does not hold the new sealed secret"))?;
@@ -89,8 +90,9 @@ pub fn lead_mandate(vault: &mut Vault<'_>, caller: &Caller, unit: Option<UnitId>
 }
 
 /// What goes into the database with one record.
-#[derive(Default)]
 struct Writes {
+    /// Digest of the recovery recipient, to whom everything is wrapped too.
+    recovery: Digest,
     secrets: Vec<(CredentialId, u32, SecretRow)>,
     wraps: Vec<(GrantId, CredentialId, WrapRow)>,
     seeds: Vec<(CredentialId, Vec<u8>)>,
@@ -99,6 +101,17 @@ struct Writes {
 }
 
 impl Writes {
+    fn new(vault: &Vault<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            recovery: recipient_digest(&vault.recovery()?),
+            secrets: Vec::new(),
+            wraps: Vec::new(),
+            seeds: Vec::new(),
+            dropped_seeds: Vec::new(),
+            reuse: Vec::new(),
+        })
+    }
+
     /// Checks one sealed version with its wraps, and puts the broker's half over each.
     fn secret(
         &mut self,
@@ -115,7 +128,7 @@ impl Writes {
             credential: sent.credential,
             version: version.number,
             to: None,
-            recipient: recipient_digest(&vault.recovery()?),
+            recipient: self.recovery,
         };
         let said = check_statement(caller, &sent.statement, &ctx)?;
         let fits = said.ct == hash(&sent.ct.0) && said.ct == version.ct && said.rec == hash(&sent.rec.0);
@@ -376,13 +389,16 @@ pub fn recipients(
     (): (),
 ) -> Result<Vec<RecipientLine>, Refusal> {
     let mandate = lead_mandate(vault, caller, request.unit)?;
-    let row = mandate.row(request.ask.row).ok_or(Refusal::NotFound)?.id;
-    let line = |grant: GrantId, member: MemberId| {
-        let admissions = chain_to(&vault.roster, member);
-        RecipientLine { grant, member, admissions }
+    let rows: BTreeSet<RowId> = request.ask.rows.into_iter().collect();
+    if rows.iter().any(|row| mandate.row(*row).is_none()) {
+        return Err(Refusal::NotFound);
+    }
+    let line = |facts: &GrantFacts| {
+        let admissions = chain_to(&vault.roster, facts.member);
+        RecipientLine { row: facts.row, grant: facts.id, member: facts.member, admissions }
     };
-    let live = mandate.live_grants().filter(|grant| grant.facts.row == row);
-    Ok(live.map(|grant| line(grant.facts.id, grant.facts.member)).collect())
+    let live = mandate.live_grants().map(|grant| &grant.facts).filter(|facts| rows.contains(&facts.row));
+    Ok(live.map(line).collect())
 }
 
 impl Vault<'_> {

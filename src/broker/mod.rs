@@ -165,17 +165,21 @@ impl Broker {
 
 impl Gate for Broker {
     fn hello(&self) -> Result<Hello, Refusal> {
-        let mut nonce = [0; 16];
-        self.entropy().fill(&mut nonce);
-        let nonce = Nonce(nonce);
+        let fresh = [(); 2].map(|()| {
+            let mut nonce = [0; 16];
+            self.entropy().fill(&mut nonce);
+            Nonce(nonce)
+        });
         let (vault, charters) = self.with_vault(|vault, nonces, _| {
-            if nonces.len() == NONCES {
-                nonces.pop_front();
+            for nonce in fresh {
+                if nonces.len() == NONCES {
+                    nonces.pop_front();
+                }
+                nonces.push_back(nonce);
             }
-            nonces.push_back(nonce);
             Ok((vault.id(), vault.roster.charters.clone()))
         })?;
-        Ok(Hello { vault, nonce, charters })
+        Ok(Hello { vault, nonces: fresh, charters })
     }
 
     fn call(&self, frame: Frame) -> Result<Vec<u8>, Refusal> {

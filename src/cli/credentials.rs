@@ -173,7 +173,7 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
         Some(secret) => {
             let tag = program.reuse_tag(secret)?;
             let reuse = reused(&program, &view, std::slice::from_ref(&tag))?;
-            Some(judge(&given, secret, tag, reuse.get(&tag), &view, &row, 1)?)
+            Some(judge(&given, &looks(&given, &view, &row), tag, reuse.get(&tag), 1)?)
         }
         None => None,
     };
@@ -251,7 +251,7 @@ fn rotate(context: &mut Context<'_, '_>, args: RotateArgs) -> Result<(), Failure
     })?;
     let tag = program.reuse_tag(secret)?;
     let reuse = reused(&program, &view, std::slice::from_ref(&tag))?;
-    let facts = judge(&given, secret, tag, reuse.get(&tag), &view, &row, found.version + 1)?;
+    let facts = judge(&given, &looks(&given, &view, &row), tag, reuse.get(&tag), found.version + 1)?;
     let number = facts.number;
     let Given { secret, user, url, second_factor, fields: more, .. } = given;
     let secret = secret.ok_or_else(|| Failure::unexpected("the secret is gone"))?;
@@ -283,25 +283,39 @@ pub fn reused(program: &Program, view: &MandateView, tags: &[ReuseTag]) -> Resul
     Ok(lines.iter().map(|line| (line.tag, words(line))).collect())
 }
 
-/// Judges a secret: weak and reused ones need a reason.
+/// How strong a secret looks, and what is weak about it.
+pub struct Looks {
+    strength: Strength,
+    weakness: Option<&'static str>,
+}
+
+/// Judges a secret by its looks, except what this program drew at random.
+pub fn looks(given: &Given, view: &MandateView, row: &Row) -> Looks {
+    let text = given.secret.as_ref().and_then(Secret::expose_str).unwrap_or("");
+    if given.generated {
+        return Looks { strength: Strength::Random, weakness: None };
+    }
+    let about = [view.mandate.operator.as_str(), row.system.as_str(), row.platform.as_str(), given.user.as_str()];
+    let estimate = strength::estimate(text, &about);
+    match estimate.strength {
+        Strength::Weak => Looks { strength: Strength::Weak, weakness: Some(estimate.reason) },
+        other if matches!(given.kind, Kind::Login | Kind::Note) => Looks { strength: other, weakness: None },
+        _ => Looks { strength: Strength::Random, weakness: None },
+    }
+}
+
+/// Judges a new version: weak and reused secrets need a reason.
 ///
 /// # Errors
 /// Input with what was found; never with any part of the secret.
 pub fn judge(
     given: &Given,
-    secret: &Secret,
+    looks: &Looks,
     tag: ReuseTag,
     reuse: Option<&String>,
-    view: &MandateView,
-    row: &Row,
     number: u32,
 ) -> Result<NewVersion, Failure> {
-    let (strength, mut found) = match given.generated {
-        // What this program drew at random is not judged by its looks.
-        true => (Strength::Random, Vec::new()),
-        false => looks(given, secret, view, row),
-    };
-    found.extend(reuse.cloned());
+    let found: Vec<&str> = looks.weakness.into_iter().chain(reuse.map(String::as_str)).collect();
     let allowed_weak = match (found.is_empty(), &given.allow_weak) {
         (true, _) => None,
         (false, Some(reason)) if !reason.is_empty() => Some(reason.clone()),
@@ -313,19 +327,7 @@ pub fn judge(
             return Err(Failure::input("secret", sentence));
         }
     };
-    Ok(NewVersion { number, ct: Digest([0; 32]), tag, strength, allowed_weak })
-}
-
-/// How strong a chosen secret looks, and what is weak about it.
-fn looks(given: &Given, secret: &Secret, view: &MandateView, row: &Row) -> (Strength, Vec<String>) {
-    let text = secret.expose_str().unwrap_or("");
-    let about = [view.mandate.operator.as_str(), row.system.as_str(), row.platform.as_str(), given.user.as_str()];
-    let estimate = strength::estimate(text, &about);
-    match estimate.strength {
-        Strength::Weak => (Strength::Weak, vec![estimate.reason.to_owned()]),
-        other if matches!(given.kind, Kind::Login | Kind::Note) => (other, Vec::new()),
-        _ => (Strength::Random, Vec::new()),
-    }
+    Ok(NewVersion { number, ct: Digest([0; 32]), tag, strength: looks.strength, allowed_weak })
 }
 
 /// The secret and its second factor, from where the options say.

@@ -1,14 +1,15 @@
 //! `credential import`: many credentials from a file of JSON lines.
 
 use super::context::Context;
-use super::credentials::{Given, Input, judge, new_secret, reused, row_of, second_factor};
+use super::credentials::{Given, Input, Looks, judge, looks, new_secret, reused, row_of, second_factor};
 use super::failure::{Failure, count};
 use crate::agent::{NewSecret, Program, Secret};
 use crate::api::MandateView;
-use crate::model::{Kind, ReuseTag, Text};
+use crate::model::{Kind, ReuseTag, Row, Text};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 
 /// Credentials stored in one step: all of them or none.
@@ -125,8 +126,11 @@ impl Run {
         let mut names: HashSet<(crate::model::RowId, String)> =
             view.mandate.credentials.iter().map(|c| (c.row, c.name.folded())).collect();
         let mut news: Vec<NewSecret> = Vec::with_capacity(batch.len());
-        for item in batch {
-            match prepare(context, &view, item, &mut reuse, &mut names) {
+        let looks = on_all_cores(&batch, |item| {
+            row_of(&view, item.system.as_str()).map(|row| (row, looks(&item.given, &view, row)))
+        });
+        for (item, looks) in batch.into_iter().zip(looks) {
+            match prepare(context, looks, item, &mut reuse, &mut names) {
                 Ok(new) => news.push(new),
                 Err((number, failure)) => self.bad.push((number, failure.to_string())),
             }
@@ -140,26 +144,38 @@ impl Run {
     }
 }
 
+/// The same for each, on every core there is: judging thousands of secrets takes longer than storing them.
+fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = items.len().div_ceil(cores).max(1);
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads = items.chunks(share).map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()));
+        let threads: Vec<_> = threads.collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
 fn prepare(
     context: &mut Context<'_, '_>,
-    view: &MandateView,
+    looks: Result<(&Row, Looks), Failure>,
     item: Item,
     reuse: &mut BTreeMap<ReuseTag, String>,
     names: &mut HashSet<(crate::model::RowId, String)>,
 ) -> Result<NewSecret, (u64, Failure)> {
     let number = item.number;
     let named = |failure: Failure| (number, failure);
-    let row = row_of(view, item.system.as_str()).map_err(named)?;
+    let (row, looks) = looks.map_err(named)?;
     if !names.insert((row.id, item.name.folded())) {
         return Err(named(Failure::input("name", "a credential of this name exists under the row")));
     }
-    let version = match (&item.given.secret, item.tag) {
-        (Some(secret), Some(tag)) => {
-            let judged = judge(&item.given, secret, tag, reuse.get(&tag), view, row, 1).map_err(named)?;
+    let version = match item.tag {
+        Some(tag) => {
+            let judged = judge(&item.given, &looks, tag, reuse.get(&tag), 1).map_err(named)?;
             reuse.entry(tag).or_insert_with(|| format!("it stands on line {number} too"));
             Some(judged)
         }
-        _ => None,
+        None => None,
     };
     let row = row.id;
     Ok(new_secret(context, item.given, row, item.name, version))

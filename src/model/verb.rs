@@ -45,7 +45,7 @@ verbs! {
     CredentialList = "credential_list", "List credentials, without secrets.";
     Locate = "locate", "Find a credential by name before fetching it.";
     Reuse = "reuse", "Ask whether a secret is in use elsewhere, by keyed fingerprint.";
-    Recipients = "recipients", "Ask whom a row's credentials are wrapped to.";
+    Recipients = "recipients", "Ask whom the credentials of rows are wrapped to.";
     Grant = "grant", "Give a member access under a row.";
     Revoke = "revoke", "Take access away.";
     Fetch = "fetch", "Get a login's secret.";

@@ -503,7 +503,7 @@ fn an_accounts_seed_is_in_no_answer() {
             program.fetch(&found[0], None).unwrap();
             program.code(&found[0], None).unwrap();
             let row = found[0].row;
-            let _ = program.ask::<RecipientsCall>(Some(found[0].unit), None, RecipientsAsk { row });
+            let _ = program.ask::<RecipientsCall>(Some(found[0].unit), None, RecipientsAsk { rows: vec![row] });
         }
         if let Ok(view) = view {
             let tags = view.mandate.credentials.iter().filter_map(|c| c.current.as_ref()).map(|v| v.tag).collect();

@@ -67,7 +67,7 @@ impl Voice {
             verb: asked.verb,
             member: self.id(),
             unit: asked.unit,
-            nonce: gate.hello().unwrap().nonce,
+            nonce: gate.hello().unwrap().nonces[0],
             session: self.session,
             step_up,
             seen: None,
@@ -549,7 +549,7 @@ impl Stage {
                 asked::<LocateCall>(None, ask, &())
             }
             Verb::Reuse => asked::<ReuseCall>(unit, ReuseAsk { tags: vec![place().tag] }, &()),
-            Verb::Recipients => asked::<RecipientsCall>(unit, RecipientsAsk { row: place().row }, &()),
+            Verb::Recipients => asked::<RecipientsCall>(unit, RecipientsAsk { rows: vec![place().row] }, &()),
             Verb::Grant => {
                 let grant = place().facts(0xaf, self.voices["Nina"].id());
                 asked::<GrantCall>(unit, GrantAsk { grant }, &WrapsLoad::default())
