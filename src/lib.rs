@@ -14,5 +14,6 @@ pub mod crypto;
 pub mod host;
 pub mod ledger;
 pub mod model;
+pub mod paperwork;
 pub mod policy;
 pub mod store;

@@ -8,7 +8,7 @@ use mandatum::anchor::{EpochKeys, FileKeys};
 use mandatum::api::{self, EnrolLoad, EpochKeyPlace, Founding, Host, MandateView, MemberAddAsk, Places, RowSpec};
 use mandatum::host::{LocalHost, SystemClock};
 use mandatum::model::{
-    Clock, CredentialFacts, CredentialId, Date, Digest, GrantFacts, GrantId, GrantOrigin, Instant, Kind, Level, Name,
+    Clock, CredentialFacts, CredentialId, Date, Digest, GrantFacts, GrantId, GrantOrigin, Instant, Jurisdiction, Kind, Level, Name,
     NewVersion, Role, Row, SecondFactor, Strength, Text, Uptime, VaultId, Zone,
 };
 use std::collections::BTreeSet;
@@ -122,6 +122,7 @@ impl Office {
             purposes: vec![text("lead handling")],
             from: None,
             until: Some(self.date(ROW_DAYS)),
+            grant_days: None,
         };
         let ask = api::MandateOpenAsk {
             operator: name(&operator(number)),
@@ -129,6 +130,7 @@ impl Office {
             signed: self.date(-ROW_DAYS),
             until: self.date(MANDATE_DAYS),
             zone: None,
+            jurisdiction: Jurisdiction::Ru,
             lead: None,
             rows: (0..rows).map(row).collect(),
         };
@@ -157,6 +159,8 @@ impl Office {
                 account: text("crm@operator.test"),
                 url: text("https://crm.operator.test/login"),
                 second_factor: if seed.is_some() { SecondFactor::On } else { SecondFactor::Unknown },
+                revocation: None,
+                because: None,
                 version: Some(version),
             };
             NewSecret { facts, fields: Some(Fields::default().with("password", secret)), seed }
@@ -194,7 +198,7 @@ impl Office {
             origin: GrantOrigin::Given,
         };
         let found = self.program().locate(text(mandate.operator.as_str()), text(row.system.as_str()), None, true);
-        self.program().grant(mandate.unit, facts, &found.expect("located")).expect("granted");
+        self.program().grant(mandate.unit, facts, None, &found.expect("located")).expect("granted");
     }
 
     /// Leaves the vault to processes of its own, and begins a session as a person would.

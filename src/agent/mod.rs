@@ -10,7 +10,7 @@ mod program;
 mod session;
 mod wrapping;
 
-pub use crate::crypto::{Entropy, Fields, Key, Secret, Seed, SeedError, SignKey, System, Topic};
+pub use crate::crypto::{Entropy, Fields, Key, Secret, Seed, SeedError, SignKey, System, Topic, hash};
 pub use identity::{Identity, IdentityFileError, KIT_MAGIC, Kit, Newcomer, identity_path, new_kit, open_kit, seal_kit};
 pub use pins::Pins;
 pub use program::{AgentError, Fetched, Program};

@@ -16,7 +16,7 @@ use crate::ledger::{
 };
 use crate::model::{
     Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
-    ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId,
+    RequestId, ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId, Verb,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -145,9 +145,15 @@ impl Program {
         ask: C::Ask,
         load: &C::Load,
     ) -> Result<(C::Answer, Signed, Option<Seen>, Directory), AgentError> {
-        let (nonce, directory) = self.hello()?;
+        let load = serde_json::to_vec(load).map_err(|e| AgentError::Failed(e.to_string()))?;
+        let load = if load == b"null" { Vec::new() } else { load };
         let seen = unit.and_then(|unit| self.pins.read(unit));
-        let request = Request {
+        // What carries a code is not asked twice: a wrong code would count twice.
+        let carries_code = matches!(C::VERB, Verb::Unlock | Verb::StepUp | Verb::MemberAdd | Verb::MemberFactor);
+        let kept = self.take_spare().filter(|_| !carries_code);
+        let was_kept = kept.is_some();
+        let (nonce, mut directory) = kept.map_or_else(|| self.hello(), Ok)?;
+        let mut request = Request {
             format: FORMAT,
             vault: self.identity.vault,
             verb: C::VERB,
@@ -159,23 +165,33 @@ impl Program {
             seen,
             ask,
         };
-        let signed = self.identity.sign.sign(Topic::Request, to_json(&request));
-        let load = serde_json::to_vec(load).map_err(|e| AgentError::Failed(e.to_string()))?;
-        let load = if load == b"null" { Vec::new() } else { load };
-        let answer = self.gate.call(Frame { verb: C::VERB, request: signed.clone(), load })?;
-        let answer = serde_json::from_slice(&answer).map_err(|_| AgentError::Untrusted("it is not of this version"))?;
+        let sign = |request: &Request<C::Ask>| self.identity.sign.sign(Topic::Request, to_json(request));
+        let send = |signed: &Signed| {
+            self.gate.call(Frame { verb: C::VERB, request: signed.clone(), load: load.clone() })
+        };
+        let mut signed = sign(&request);
+        let mut answer = send(&signed);
+        if was_kept && matches!(answer, Err(Refusal::Authentication(_))) {
+            // A nonce kept from an earlier hello is unknown to a broker that was started since: nothing was done by
+            // the request, and it is asked once more with a new one.
+            (request.nonce, directory) = self.hello()?;
+            signed = sign(&request);
+            answer = send(&signed);
+        }
+        let answer = serde_json::from_slice(&answer?).map_err(|_| AgentError::Untrusted("it is not of this version"))?;
         Ok((answer, signed, seen, directory))
     }
 
-    /// A nonce for one request, and the verified charters: from the last hello where it gave one to spare.
+    /// A nonce that the last hello gave beyond what one request needed, and the charters it came with.
+    fn take_spare(&self) -> Option<(Nonce, Directory)> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A nonce for one request, and the verified charters.
     fn hello(&self) -> Result<(Nonce, Directory), AgentError> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = spare.take() {
-            return Ok(ready);
-        }
         let Hello { nonces: [nonce, next], charters, .. } = self.gate.hello()?;
         let directory = self.directory(&charters)?;
-        *spare = Some((next, directory.clone()));
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some((next, directory.clone()));
         Ok((nonce, directory))
     }
 
@@ -188,7 +204,7 @@ impl Program {
     }
 
     fn charter(&self) -> Result<Charter, AgentError> {
-        let (nonce, directory) = self.hello()?;
+        let (nonce, directory) = self.take_spare().map_or_else(|| self.hello(), Ok)?;
         let charter = directory.charter().clone();
         // Nothing was asked with it.
         *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some((nonce, directory));
@@ -467,7 +483,13 @@ impl Program {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub fn grant(&self, unit: UnitId, facts: GrantFacts, found: &[Located]) -> Result<GrantId, AgentError> {
+    pub fn grant(
+        &self,
+        unit: UnitId,
+        facts: GrantFacts,
+        answers: Option<RequestId>,
+        found: &[Located],
+    ) -> Result<GrantId, AgentError> {
         let with_secret: Vec<&Located> = found.iter().filter(|found| found.version > 0).collect();
         let items = with_secret.iter().map(|found| item(found)).collect::<Result<Vec<_>, _>>()?;
         let mut load = WrapsLoad::default();
@@ -478,7 +500,7 @@ impl Program {
                 load.wraps.push(wrap_onward(&self.identity, &ctx, &dek, &released, facts.id, &bundle)?);
             }
         }
-        self.send::<api::GrantCall>(Some(unit), None, api::GrantAsk { grant: facts }, &load)
+        self.send::<api::GrantCall>(Some(unit), None, api::GrantAsk { grant: facts, answers }, &load)
     }
 
     /// A member's keys, through the admissions an owner signed.
@@ -514,6 +536,22 @@ impl Program {
             readers.entry(row).or_default().push((grant, bundle));
         }
         Ok(readers)
+    }
+
+    /// Seals bytes to somebody outside the vault: the operator's own age key.
+    ///
+    /// # Errors
+    /// A sentence where that is no age X25519 recipient.
+    pub fn seal_to(recipient: &str, plain: &[u8]) -> Result<Vec<u8>, &'static str> {
+        wrap_note(recipient, plain).map_err(|_| "is not an age recipient; they begin with age1")
+    }
+
+    /// Whether bytes can be sealed to it.
+    ///
+    /// # Errors
+    /// As [`Program::seal_to`].
+    pub fn check_recipient(recipient: &str) -> Result<(), &'static str> {
+        Self::seal_to(recipient, b"").map(drop)
     }
 
     /// The name of the member this program runs for.

@@ -1,14 +1,15 @@
 //! One request type per verb.
 
 use super::views::{
-    CredentialLine, DueLine, ExposureLine, Located, LogLine, MandateLine, MandateView, MemberLine, Overview, Proof,
+    CredentialLine, DueLine, ExposureLine, IncidentView, Located, LogLine, MandateLine, MandateView, MemberLine, Overview, Proof,
     RecipientLine, Released, ReuseLine, VerifyReport,
 };
 use super::{Call, Seen};
 use crate::crypto::{Ctx, Hasher, Signed};
 use crate::model::{
-    Blob, CredentialFacts, CredentialId, Date, GrantFacts, GrantId, Instant, MemberId, Name, NewVersion, Nonce,
-    ReuseTag, RowId, SecondFactor, SessionId, Text, UnitId, Verb, Zone,
+    Blob, CredentialFacts, CredentialId, Date, Digest, Draft, Evidence, GrantFacts, GrantId, IncidentFacts, IncidentId,
+    Instant, Jurisdiction, MemberId, Name, NewVersion, Nonce, Permission, RequestId, ReuseTag, Reviewed, RowId,
+    SecondFactor, SessionId, Step, Text, UnitId, Verb, Wish, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -41,6 +42,11 @@ calls! {
     MemberFactorCall = MemberFactor { MemberAsk } load EnrolLoad => ();
     MemberRemoveCall = MemberRemove { MemberAsk } load () => RevokedAnswer;
     MandateOpenCall = MandateOpen { MandateOpenAsk } load () => UnitId;
+    MandateImportCall = MandateImport { MandateImportAsk } load () => UnitId;
+    MandateAnswerCall = MandateAnswer { MandateAnswerAsk } load () => ();
+    MandateActivateCall = MandateActivate { MandateActivateAsk } load () => MandateView;
+    MandatePermitCall = MandatePermit { MandatePermitAsk } load () => ();
+    MandateEvidenceCall = MandateEvidence { MandateEvidenceAsk } load () => ();
     MandateListCall = MandateList { Nothing } load () => Vec<MandateLine>;
     MandateShowCall = MandateShow { NameAsk } load () => MandateView;
     MandateAmendCall = MandateAmend { MandateAmendAsk } load () => MandateView;
@@ -55,6 +61,14 @@ calls! {
     RecipientsCall = Recipients { RecipientsAsk } load () => Vec<RecipientLine>;
     GrantCall = Grant { GrantAsk } load WrapsLoad => GrantId;
     RevokeCall = Revoke { RevokeAsk } load () => RevokedAnswer;
+    RequestCall = Request { RequestAsk } load () => ();
+    DenyCall = Deny { DenyAsk } load () => ();
+    ReviewCall = Review { ReviewAsk } load () => ();
+    RotationAskCall = RotationAsk { RotationAskAsk } load () => ();
+    IncidentOpenCall = IncidentOpen { IncidentOpenAsk } load () => Vec<IncidentView>;
+    IncidentNoteCall = IncidentNote { IncidentNoteAsk } load () => ();
+    IncidentCloseCall = IncidentClose { IncidentCloseAsk } load () => ();
+    IncidentListCall = IncidentList { Nothing } load () => Vec<IncidentView>;
     FetchCall = Fetch { FetchAsk } load () => FetchAnswer;
     CodeCall = Code { FetchAsk } load () => CodeAnswer;
     LogCall = Log { LogAsk } load () => LogAnswer;
@@ -133,10 +147,126 @@ asks! {
         until: Date,
         /// The operator's zone; none: the agency's.
         zone: Option<Zone>,
+        /// Under which law.
+        jurisdiction: Jurisdiction,
         /// Who leads it; none: who asks.
         lead: Option<Name>,
         /// The access table.
         rows: Vec<RowSpec>,
+    }
+    /// A mandate that was read from a file.
+    MandateImportAsk {
+        /// The operator.
+        operator: Name,
+        /// The contract's number as read; may be empty.
+        contract: Text,
+        /// The operator's zone; none: the agency's.
+        zone: Option<Zone>,
+        /// Under which law.
+        jurisdiction: Jurisdiction,
+        /// Who leads it; none: who asks.
+        lead: Option<Name>,
+        /// What was read.
+        draft: Draft,
+        /// The same file again, knowingly.
+        again: bool,
+    }
+    /// A draft after an answer.
+    MandateAnswerAsk {
+        /// The operator.
+        operator: Text,
+        /// Questions still open.
+        questions: u32,
+        /// What was read and answered so far.
+        reading: Blob,
+    }
+    /// A draft to put in force.
+    MandateActivateAsk {
+        /// The operator.
+        operator: Text,
+        /// The contract's number.
+        contract: Text,
+        /// When it was signed.
+        signed: Date,
+        /// Its last day.
+        until: Date,
+        /// SHA-256 of the file it was read from.
+        source: Digest,
+        /// The access table.
+        rows: Vec<RowSpec>,
+    }
+    /// A permission for an outsider.
+    MandatePermitAsk {
+        /// The operator.
+        operator: Text,
+        /// The permission.
+        permission: Permission,
+    }
+    /// Evidence for the closing.
+    MandateEvidenceAsk {
+        /// The operator.
+        operator: Text,
+        /// What.
+        evidence: Evidence,
+    }
+    /// A wish for access.
+    RequestAsk {
+        /// The operator.
+        operator: Text,
+        /// For what.
+        wish: Wish,
+    }
+    /// A request not granted.
+    DenyAsk {
+        /// The operator.
+        operator: Text,
+        /// Which.
+        request: RequestId,
+        /// Why.
+        reason: Text,
+    }
+    /// The decisions of a review.
+    ReviewAsk {
+        /// The operator.
+        operator: Text,
+        /// One line for each live grant that was given.
+        lines: Vec<Reviewed>,
+    }
+    /// Who was asked to change a secret.
+    RotationAskAsk {
+        /// The operator.
+        operator: Text,
+        /// Which credential.
+        credential: CredentialId,
+        /// Who was asked.
+        of: Text,
+    }
+    /// An incident to open.
+    IncidentOpenAsk {
+        /// In one mandate; none: in every one in reach that it touches.
+        operator: Option<Text>,
+        /// What is known.
+        facts: IncidentFacts,
+    }
+    /// Something said or done.
+    IncidentNoteAsk {
+        /// In one mandate; none: in every one the incident reached.
+        operator: Option<Text>,
+        /// Which incident.
+        incident: IncidentId,
+        /// What.
+        step: Step,
+        /// In words.
+        text: Text,
+    }
+    /// An incident to close.
+    IncidentCloseAsk {
+        /// Which.
+        incident: IncidentId,
+        /// Whether what it locked may be used again.
+        unlock: bool,
+        /// What came of it.
+        outcome: Text,
     }
     /// A row as it is written.
     RowSpec {
@@ -156,6 +286,8 @@ asks! {
         from: Option<Date>,
         /// Last day; none: the mandate's.
         until: Option<Date>,
+        /// A grant lasts at most so many days from when it is made.
+        grant_days: Option<u32>,
     }
     /// A mandate by its operator's name.
     NameAsk {
@@ -204,8 +336,10 @@ asks! {
         system: Name,
         /// The credential's name; empty where the row has one.
         credential: Text,
-        /// What was done.
+        /// What was done, or why it is accepted as it is.
         because: Text,
+        /// Who confirmed that it was changed; none: it was not, and that is accepted.
+        confirmed: Option<Text>,
     }
     /// A mandate to close.
     CloseAsk {
@@ -257,6 +391,8 @@ asks! {
     GrantAsk {
         /// Its facts; the id is the grantor's to choose, the member's to be bound to.
         grant: GrantFacts,
+        /// The request it approves.
+        answers: Option<RequestId>,
     }
     /// Grants to revoke.
     RevokeAsk {

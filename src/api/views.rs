@@ -4,8 +4,8 @@ use super::Seen;
 use crate::crypto::Signed;
 use crate::ledger::{Assurance, Record};
 use crate::model::{
-    Blob, CredentialId, Deny, Digest, GrantId, Instant, Kind, Mandate, MemberId, Name, ReuseTag, Role, RowId, Strength,
-    Text, UnitId, Verb,
+    Blob, CredentialId, Deny, Digest, GrantId, Incident, IncidentKind, Instant, Jurisdiction, Kind, Mandate, MemberId,
+    Name, ReuseTag, Role, RowId, Strength, Text, UnitId, Verb, Wish, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -233,6 +233,38 @@ views! {
         /// Only by the member's program, to grant it onward.
         onward_only: bool,
     }
+    /// An incident as one operator is told of it.
+    IncidentView {
+        /// The mandate.
+        unit: UnitId,
+        /// Operator.
+        operator: Name,
+        /// The operator's zone.
+        zone: Zone,
+        /// Under which law its clocks run.
+        jurisdiction: Jurisdiction,
+        /// The incident.
+        incident: Incident,
+        /// `operator/system` of what is locked by it.
+        systems: Vec<Name>,
+        /// What those it reaches had opened and nobody has rotated since.
+        exposure: Vec<ExposureLine>,
+        /// Names of the members in it.
+        members: BTreeMap<MemberId, Name>,
+    }
+    /// A request that waits.
+    RequestLine {
+        /// The mandate.
+        unit: UnitId,
+        /// Operator.
+        operator: Name,
+        /// Who asks.
+        member: Name,
+        /// For what.
+        wish: Wish,
+        /// Since when.
+        at: Instant,
+    }
     /// Something that ends.
     DueLine {
         /// When: the first instant after.
@@ -270,6 +302,14 @@ views! {
         without_second_factor: Vec<String>,
         /// Mandates that ended and are not settled.
         unsettled: Vec<Name>,
+        /// Drafts, with the questions still open.
+        drafts: Vec<(Name, u32)>,
+        /// Requests that wait for an answer.
+        requests: Vec<RequestLine>,
+        /// When the grants of each active mandate were last reviewed, or since when it is in force.
+        reviewed: Vec<(Name, Instant)>,
+        /// Open incidents: operator, kind, detected, and whether the operator was told.
+        incidents: Vec<(Name, IncidentKind, Instant, bool)>,
         /// Members who hold roles that check each other.
         separation_missing: Vec<Name>,
         /// `operator/system` of shared full access: levels that reach everything.

@@ -9,7 +9,7 @@ use crate::anchor::Change;
 use crate::api::{CloseAsk, EndedAnswer, ReasonAsk, Refusal, Request, SettleAsk};
 use crate::crypto::Key;
 use crate::ledger::Outcome;
-use crate::model::{Event, Instant, Kind, Mandate, Phase, Why};
+use crate::model::{Choice, Event, Instant, Mandate, Phase, Why};
 
 /// The evidence is kept at least this long, years.
 const RETAIN_MIN_YEARS: u32 = 1;
@@ -28,7 +28,7 @@ pub fn end(
     (): (),
 ) -> Result<EndedAnswer, Refusal> {
     let mandate = vault.find(caller.member(), caller.verb(), &request.ask.operator)?;
-    if mandate.phase != Phase::Active {
+    if !matches!(mandate.phase, Phase::Active | Phase::Draft(_)) {
         return Err(Refusal::input("operator", "this mandate is over already; 'mandate close' settles it"));
     }
     let exposure = exposure::lines(vault, std::slice::from_ref(&mandate), None)?;
@@ -81,7 +81,7 @@ pub fn settle(vault: &mut Vault<'_>, caller: &Caller, request: Request<SettleAsk
     if ask.because.is_empty() {
         return Err(Refusal::input("because", "say what was done: who changed the password on the platform, and when"));
     }
-    let mut mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
+    let mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
     let row = mandate.any_row_named(ask.system.as_str()).ok_or(Refusal::NotFound)?.id;
     let mut named =
         mandate.credentials_of(row).filter(|c| ask.credential.is_empty() || c.name.same(ask.credential.as_str()));
@@ -94,12 +94,8 @@ pub fn settle(vault: &mut Vault<'_>, caller: &Caller, request: Request<SettleAsk
     };
     drop(named);
     let version = credential.current.as_ref().map_or(0, |version| version.number);
-    let event = Event::Settled { credential: credential.id, version, because: ask.because };
-    let unit = mandate.unit;
-    let applied = mandate.apply(&event, Some(caller.id()), vault.now());
-    applied.map_err(|error| Refusal::input("credential", error.to_string()))?;
-    let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
-    vault.record(Some(caller), vec![draft], Vec::new(), |_| Ok(()))?;
+    let (because, confirmed) = (ask.because, ask.confirmed);
+    vault.change(caller, mandate, Event::Settled { credential: credential.id, version, because, confirmed })?;
     Ok(())
 }
 
@@ -143,6 +139,7 @@ pub fn unsettled(vault: &mut Vault<'_>, mandate: &Mandate) -> Result<Vec<String>
     match mandate.phase {
         Phase::Active => open.push("the mandate is still active: 'mandate end' first".to_owned()),
         Phase::Closed { .. } => open.push("the mandate is closed already".to_owned()),
+        Phase::Draft(_) => open.push("the mandate is a draft: 'mandate end' discards it".to_owned()),
         Phase::Ended(_) => {}
     }
     let undestroyed = mandate.grants.iter().filter(|grant| grant.destroyed.is_none()).count();
@@ -157,13 +154,36 @@ pub fn unsettled(vault: &mut Vault<'_>, mandate: &Mandate) -> Result<Vec<String>
             named.push(name);
         }
     }
-    let delegated = mandate.credentials.iter().filter(|c| c.kind == Kind::Delegated && c.settled.is_none());
-    for credential in delegated {
+    open.extend(open_legs(mandate));
+    Ok(open)
+}
+
+/// The legs of the closing that nobody has put evidence on file for. A draft that never was in force has none.
+fn open_legs(mandate: &Mandate) -> Vec<String> {
+    let mut open = Vec::new();
+    if mandate.rows.is_empty() {
+        return open;
+    }
+    let unrevoked = |c: &&crate::model::Credential| c.settled.is_none() && mandate.platform_leg(c.id).is_none();
+    for credential in mandate.credentials.iter().filter(unrevoked) {
         let system = mandate.rows.iter().find(|row| row.id == credential.row).map_or("?", |row| row.system.as_str());
         let name = credential_name(system, credential.name.as_str());
-        open.push(format!("{name}: the delegated access on the platform is not settled"));
+        open.push(format!("{name}: nobody put on file that its access was taken away on the platform ('mandate revoked')"));
     }
-    Ok(open)
+    match mandate.choice() {
+        None => open.push("the operator's choice, return or delete, is not on file ('mandate choice')".into()),
+        Some(Choice::Return) if mandate.returned().is_none() => {
+            open.push("the operator chose return, and nothing was returned".into());
+        }
+        Some(_) => {}
+    }
+    if mandate.copies_leg().is_none() {
+        open.push("nobody declared what became of copies outside the vault ('mandate copies')".into());
+    }
+    if mandate.open_incidents().next().is_some() {
+        open.push("an incident is still open ('incident close')".into());
+    }
+    open
 }
 
 /// `SYSTEM` or `SYSTEM/NAME`.

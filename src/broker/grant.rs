@@ -9,7 +9,7 @@ use crate::anchor::Change;
 use crate::api::{GrantAsk, Refusal, Request, WrapsLoad};
 use crate::crypto::{Signed, Statement};
 use crate::ledger::Outcome;
-use crate::model::{Event, GrantFacts, GrantId, GrantOrigin, Mandate, Text, Why};
+use crate::model::{Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, Role, Row, Text, Why};
 use crate::store::WrapRow;
 
 /// Makes a grant, with the wraps of everything under its row. A live grant of the same member under the row ends with
@@ -34,6 +34,7 @@ pub fn grant(
         return Err(Refusal::input("member", format!("{} is not an active member", member.name())));
     }
     mandate.check_bounds(&row, &facts).map_err(|(field, sentence)| Refusal::input(field, sentence))?;
+    check_lasts(&mandate, &row, &facts, member, vault.now())?;
 
     // What the new grant replaces.
     let (unit, now) = (mandate.unit, vault.now());
@@ -51,7 +52,7 @@ pub fn grant(
         mandate.apply(&event, Some(caller.id()), now).map_err(refused)?;
         drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) });
     }
-    let event = Event::Granted { grant: facts.clone() };
+    let event = Event::Granted { grant: facts.clone(), answers: request.ask.answers };
     mandate.apply(&event, Some(caller.id()), now).map_err(refused)?;
     drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) });
 
@@ -70,6 +71,40 @@ pub fn grant(
         vault.destroy_dead(&[unit])?;
     }
     Ok(facts.id)
+}
+
+/// What a grant may not outlast beside its row: days that count from the grant, and an outsider's permission.
+fn check_lasts(
+    mandate: &Mandate,
+    row: &Row,
+    facts: &GrantFacts,
+    member: &Member,
+    now: Instant,
+) -> Result<(), Refusal> {
+    if let Some(end) = row.terms.grant_end(now)
+        && end < facts.term.until
+    {
+        let (days, end) = (row.terms.grant_days.unwrap_or_default(), mandate.zone.show(end));
+        let sentence = format!("a grant under '{}' lasts {days} days from when it is made: until {end}", row.system);
+        return Err(Refusal::input("until", sentence));
+    }
+    if !member.is(Role::External) {
+        return Ok(());
+    }
+    // Judged for the last moment: the permission covers every other one too.
+    let last = facts.term.until.plus(-1);
+    match mandate.permission(member.id(), row, last) {
+        Some(_) => Ok(()),
+        None => {
+            let sentence = format!(
+                "{} is not of the agency: clause 1.2 asks for the operator's written permission for '{}' until {}; put it on file with 'mandatum mandate permit'",
+                member.name(),
+                row.system,
+                mandate.zone.show(facts.term.until)
+            );
+            Err(Refusal::input("member", sentence))
+        }
+    }
 }
 
 /// One wrap for each secret under the row: checked against the version the database holds.

@@ -48,7 +48,7 @@ fn names_member(record: &Record, member: MemberId, mandate: Option<&Mandate>) ->
         mandate.and_then(|mandate| mandate.grant(*grant)).is_some_and(|grant| grant.facts.member == member)
     };
     match &record.outcome {
-        Outcome::Mandate(Event::Granted { grant }) => grant.member == member,
+        Outcome::Mandate(Event::Granted { grant, .. }) => grant.member == member,
         Outcome::Mandate(
             Event::Revoked { grants, .. } | Event::Expired { grants } | Event::Destroyed { grants, .. },
         ) => grants.iter().any(of),
@@ -89,12 +89,17 @@ fn line(vault: &Vault<'_>, mandate: Option<&Mandate>, record: Record) -> LogLine
         Outcome::Mandate(Event::CredentialsAdded { credentials }) => {
             systems.extend(credentials.iter().map(|facts| of_credential(facts.id)));
         }
-        Outcome::Mandate(Event::Rotated { credential, .. } | Event::Settled { credential, .. }) => {
+        Outcome::Mandate(
+            Event::Rotated { credential, .. } | Event::Settled { credential, .. } | Event::RotationAsked { credential, .. },
+        ) => {
             systems.push(of_credential(*credential));
         }
-        Outcome::Mandate(Event::Granted { grant }) => systems.push(system(grant.row)),
+        Outcome::Mandate(Event::Granted { grant, .. }) => systems.push(system(grant.row)),
         Outcome::Mandate(
-            Event::Revoked { grants, .. } | Event::Expired { grants } | Event::Destroyed { grants, .. },
+            Event::Revoked { grants, .. }
+            | Event::Expired { grants }
+            | Event::Destroyed { grants, .. }
+            | Event::IncidentOpened { grants, .. },
         ) => systems.extend(grants.iter().filter_map(of_grant)),
         Outcome::Denied(_) => systems.extend(asked_credentials(&record).into_iter().map(of_credential)),
         _ => {}

@@ -10,7 +10,7 @@ use crate::api::{
 use crate::crypto::{Context, Entropy, Key, hash, open_exact, seal_exact, wrap_note};
 use crate::ledger::Outcome;
 use crate::model::{
-    Date, Event, GrantFacts, GrantId, GrantOrigin, Mandate, MemberId, Name, Phase, Role, RosterEvent, Row, RowChange,
+    Date, Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, MemberId, Name, Phase, Role, RosterEvent, Row, RowChange,
     RowId, RowTerms, Term, Text, UnitId, VaultId, Verb, Zone,
 };
 use crate::policy::{self, Scope};
@@ -29,23 +29,11 @@ pub fn open(
     (): (),
 ) -> Result<UnitId, Refusal> {
     let ask = request.ask;
-    let lead = match &ask.lead {
-        Some(name) => vault.member_named(name.as_str())?,
-        None => caller.member().clone(),
-    };
-    if !lead.is(Role::Lead) || !lead.is_active() {
-        return Err(Refusal::input("lead", format!("{} does not hold the role 'lead'", lead.name())));
-    }
-    if let Ok(known) = vault.find(caller.member(), Verb::MandateShow, &text(ask.operator.as_str())?)
-        && known.phase == Phase::Active
-    {
-        return Err(Refusal::input("operator", "an active mandate of this operator is open; amend or end it first"));
-    }
+    let lead = lead_named(vault, caller, ask.lead.as_ref())?;
+    check_none_active(vault, caller, &ask.operator)?;
     let zone = ask.zone.unwrap_or_else(|| vault.roster.zone.clone());
     let term = days("until", ask.signed, ask.until, &zone)?;
-    let bounds = Bounds { from: ask.signed, until: ask.until, term, zone: &zone };
-    let rows = ask.rows.iter().map(|spec| new_row(vault, spec, &bounds)).collect::<Result<Vec<_>, _>>()?;
-    let grants = standing_grants(vault, &rows, &[lead.id()]);
+    let (rows, grants) = table(vault, &ask.rows, (ask.signed, ask.until), term, &zone, &[lead.id()])?;
     let unit = UnitId(vault.fresh_id());
     let event = Event::Opened {
         operator: ask.operator.clone(),
@@ -54,6 +42,7 @@ pub fn open(
         until: ask.until,
         zone: zone.clone(),
         term,
+        jurisdiction: ask.jurisdiction,
         leads: vec![lead.id()],
         rows,
         grants: grants.clone(),
@@ -61,17 +50,70 @@ pub fn open(
     let mandate = Mandate::open(unit, &event, Some(caller.id()), vault.now());
     let mandate = mandate.map_err(|error| Refusal::input("rows", error.to_string()))?;
 
+    let before = grant_keys(vault, unit, &grants);
+    add_unit(vault, caller, mandate, event, term.until, before)?;
+    Ok(unit)
+}
+
+/// Makes a unit: its keys, its first record, its place in the roster.
+pub fn add_unit(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    mandate: Mandate,
+    event: Event,
+    ends: Instant,
+    grant_keys: Vec<Change>,
+) -> Result<(), Refusal> {
     // The anchor knows the keys before anything is sealed by them; an unused key harms nobody.
+    let unit = mandate.unit;
     let (state_key, evidence_key) = (Key::generate(vault.entropy()), Key::generate(vault.entropy()));
-    let label = vault.label(ask.operator.folded());
+    let label = vault.label(mandate.operator.folded());
     let wrapped = wrap_unit_keys(vault, unit, &state_key, &evidence_key)?;
-    let mut before = vec![Change::Opened { unit, state_key, evidence_key }, Change::Term(unit, term.until)];
-    before.extend(grant_keys(vault, unit, &grants));
+    let mut before = vec![Change::Opened { unit, state_key, evidence_key }, Change::Term(unit, ends)];
+    before.extend(grant_keys);
     let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
     let named =
         Draft { unit: vault.roster.unit, outcome: Outcome::Roster(RosterEvent::MandateOpened { unit }), state: None };
     vault.record(Some(caller), vec![draft, named], before, |txn| txn.add_unit(unit, &label, &wrapped))?;
-    Ok(unit)
+    Ok(())
+}
+
+/// Who is to lead a mandate: somebody who holds the role.
+pub fn lead_named(vault: &Vault<'_>, caller: &Caller, name: Option<&Name>) -> Result<Member, Refusal> {
+    let lead = match name {
+        Some(name) => vault.member_named(name.as_str())?,
+        None => caller.member().clone(),
+    };
+    if !lead.is(Role::Lead) || !lead.is_active() {
+        return Err(Refusal::input("lead", format!("{} does not hold the role 'lead'", lead.name())));
+    }
+    Ok(lead)
+}
+
+/// One active mandate of an operator at a time: which one a name means must not be a guess.
+pub fn check_none_active(vault: &mut Vault<'_>, caller: &Caller, operator: &Name) -> Result<(), Refusal> {
+    match vault.find(caller.member(), Verb::MandateShow, &text(operator.as_str())?) {
+        Ok(known) if known.phase == Phase::Active => Err(Refusal::input(
+            "operator",
+            "an active mandate of this operator is open; amend or end it first",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The rows of a table and the leads' standing grants under them.
+pub fn table(
+    vault: &Vault<'_>,
+    specs: &[RowSpec],
+    (from, until): (Date, Date),
+    term: Term,
+    zone: &Zone,
+    leads: &[MemberId],
+) -> Result<(Vec<RowChange>, Vec<GrantFacts>), Refusal> {
+    let bounds = Bounds { from, until, term, zone };
+    let rows = specs.iter().map(|spec| new_row(vault, spec, &bounds)).collect::<Result<Vec<_>, _>>()?;
+    let grants = standing_grants(vault, &rows, leads);
+    Ok((rows, grants))
 }
 
 /// The mandates in sight.
@@ -102,6 +144,7 @@ fn line(vault: &Vault<'_>, mandate: &Mandate) -> MandateLine {
 
 fn phase_name(phase: &Phase) -> &'static str {
     match phase {
+        Phase::Draft(_) => "draft",
         Phase::Active => "active",
         Phase::Ended(_) => "ended",
         Phase::Closed { .. } => "closed",
@@ -118,7 +161,7 @@ pub fn show(vault: &mut Vault<'_>, caller: &Caller, request: Request<NameAsk>, (
     view(vault, mandate, (scope == Scope::Granted).then(|| caller.id()))
 }
 
-fn view(vault: &mut Vault<'_>, mut mandate: Mandate, only: Option<MemberId>) -> Result<MandateView, Refusal> {
+pub fn view(vault: &mut Vault<'_>, mut mandate: Mandate, only: Option<MemberId>) -> Result<MandateView, Refusal> {
     if let Some(member) = only {
         mandate.grants.retain(|grant| grant.facts.member == member);
         let rows: Vec<RowId> = mandate.grants.iter().map(|grant| grant.facts.row).collect();
@@ -227,6 +270,7 @@ fn merged(old: &RowTerms, spec: &RowSpec, bounds: &Bounds<'_>) -> Result<RowTerm
         from,
         until,
         term: row_term(&spec.system, from, until, bounds)?,
+        grant_days: spec.grant_days.or(old.grant_days),
     })
 }
 
@@ -253,6 +297,7 @@ fn new_row(vault: &Vault<'_>, spec: &RowSpec, bounds: &Bounds<'_>) -> Result<Row
             from,
             until,
             term: row_term(&spec.system, from, until, bounds)?,
+            grant_days: spec.grant_days,
         },
     })
 }
@@ -269,7 +314,7 @@ fn row_term(system: &Name, from: Date, until: Date, bounds: &Bounds<'_>) -> Resu
     Err(Refusal::input("rows", sentence))
 }
 
-fn days(field: &str, from: Date, until: Date, zone: &Zone) -> Result<Term, Refusal> {
+pub fn days(field: &str, from: Date, until: Date, zone: &Zone) -> Result<Term, Refusal> {
     Term::of_days(from, until, zone).map_err(|error| Refusal::input(field, error.to_string()))
 }
 
@@ -284,7 +329,10 @@ fn standing_grants(vault: &Vault<'_>, rows: &[RowChange], leads: &[MemberId]) ->
             row: *row,
             levels: terms.levels.clone(),
             purposes: terms.purposes.clone(),
-            term: terms.term,
+            term: Term {
+                until: terms.term.until.min(terms.grant_end(vault.now()).unwrap_or(Instant::MAX)),
+                ..terms.term
+            },
             origin: GrantOrigin::Lead,
         }));
     }

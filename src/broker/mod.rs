@@ -11,14 +11,18 @@ mod caller;
 mod close;
 mod credentials;
 mod destroy;
+mod draft;
+mod evidence;
 mod exposure;
 mod fetch;
 mod found;
 mod grant;
+mod incident;
 mod ledgers;
 mod mandates;
 mod members;
 mod overview;
+mod people;
 mod recorder;
 mod release;
 mod restart;
@@ -140,6 +144,19 @@ impl Broker {
             Verb::MandateEnd => run::<api::MandateEndCall>(vault, caller, frame, close::end),
             Verb::MandateSettle => run::<api::MandateSettleCall>(vault, caller, frame, close::settle),
             Verb::MandateClose => run::<api::MandateCloseCall>(vault, caller, frame, close::close),
+            Verb::MandateImport => run::<api::MandateImportCall>(vault, caller, frame, draft::import),
+            Verb::MandateAnswer => run::<api::MandateAnswerCall>(vault, caller, frame, draft::answer),
+            Verb::MandateActivate => run::<api::MandateActivateCall>(vault, caller, frame, draft::activate),
+            Verb::MandatePermit => run::<api::MandatePermitCall>(vault, caller, frame, people::permit),
+            Verb::MandateEvidence => run::<api::MandateEvidenceCall>(vault, caller, frame, evidence::evidence),
+            Verb::Request => run::<api::RequestCall>(vault, caller, frame, people::request),
+            Verb::Deny => run::<api::DenyCall>(vault, caller, frame, people::deny),
+            Verb::Review => run::<api::ReviewCall>(vault, caller, frame, people::review),
+            Verb::RotationAsk => run::<api::RotationAskCall>(vault, caller, frame, evidence::ask_rotation),
+            Verb::IncidentOpen => run::<api::IncidentOpenCall>(vault, caller, frame, incident::open),
+            Verb::IncidentNote => run::<api::IncidentNoteCall>(vault, caller, frame, incident::note),
+            Verb::IncidentClose => run::<api::IncidentCloseCall>(vault, caller, frame, incident::close),
+            Verb::IncidentList => run::<api::IncidentListCall>(vault, caller, frame, incident::list),
             Verb::CredentialAdd => run::<api::CredentialAddCall>(vault, caller, frame, credentials::add),
             Verb::CredentialRotate => run::<api::CredentialRotateCall>(vault, caller, frame, credentials::rotate),
             Verb::CredentialList => run::<api::CredentialListCall>(vault, caller, frame, credentials::list),

@@ -5,8 +5,10 @@ use super::close::{credential_name, unsettled};
 use super::members::lacks_separation;
 use super::vault::Vault;
 use super::{clock_name, exposure};
-use crate::api::{DueAsk, DueLine, Nothing, Overview, Refusal, Request};
-use crate::model::{GrantOrigin, Instant, Level, Mandate, Member, MemberId, Phase, SecondFactor, Verb};
+use crate::api::{DueAsk, DueLine, Nothing, Overview, Refusal, Request, RequestLine};
+use crate::model::{
+    GrantOrigin, IncidentKind, Instant, Level, Mandate, Member, MemberId, Name, Phase, SecondFactor, Verb,
+};
 use crate::policy::{self, Scope};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -104,6 +106,13 @@ pub fn status(vault: &mut Vault<'_>, caller: &Caller, _: Request<Nothing>, (): (
             }
         }
     }
+    let (requests, incidents) = (waiting(vault, caller, &mandates), open_incidents(caller, &mandates));
+    let led = |mandate: &&Mandate| policy::reach(caller.member(), caller.verb(), Some(mandate)) > Scope::Granted;
+    let drafts = mandates.iter().filter_map(|m| m.draft().map(|draft| (m.operator.clone(), draft.questions)));
+    let drafts = drafts.collect();
+    let reviewed = mandates.iter().filter(|mandate| mandate.phase == Phase::Active).filter(led);
+    let reviewed = reviewed.map(|mandate| (mandate.operator.clone(), mandate.reviewed.unwrap_or(mandate.since)));
+    let reviewed = reviewed.collect();
     let members = vault.roster.members.iter();
     let separation: Vec<_> = members.filter(|m| lacks_separation(m)).map(|m: &Member| m.name().clone()).collect();
     Ok(Overview {
@@ -117,7 +126,41 @@ pub fn status(vault: &mut Vault<'_>, caller: &Caller, _: Request<Nothing>, (): (
         weak,
         without_second_factor: without,
         unsettled: not_settled,
+        drafts,
+        requests,
+        reviewed,
+        incidents,
         separation_missing: separation,
         wide,
     })
+}
+
+/// The requests that wait: the caller's own, or all of a mandate the caller leads or watches.
+fn waiting(vault: &Vault<'_>, caller: &Caller, mandates: &[Mandate]) -> Vec<RequestLine> {
+    let mut lines = Vec::new();
+    for mandate in mandates {
+        let all = policy::reach(caller.member(), Verb::Status, Some(mandate)) > Scope::Granted;
+        for request in mandate.waiting().filter(|request| all || request.by == caller.id()) {
+            lines.push(RequestLine {
+                unit: mandate.unit,
+                operator: mandate.operator.clone(),
+                member: vault.name_of(request.by),
+                wish: request.wish.clone(),
+                at: request.at,
+            });
+        }
+    }
+    lines
+}
+
+fn open_incidents(caller: &Caller, mandates: &[Mandate]) -> Vec<(Name, IncidentKind, Instant, bool)> {
+    let led = mandates.iter().filter(|m| policy::reach(caller.member(), Verb::Status, Some(m)) > Scope::Granted);
+    let of = |mandate: &Mandate| -> Vec<(Name, IncidentKind, Instant, bool)> {
+        let open = mandate.open_incidents();
+        let line = |i: &crate::model::Incident| {
+            (mandate.operator.clone(), i.facts.kind, i.facts.detected, i.told().is_some())
+        };
+        open.map(line).collect()
+    };
+    led.flat_map(of).collect()
 }

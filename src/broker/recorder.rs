@@ -1,12 +1,13 @@
 //! The recorder: durable first, then read back, then signed.
 
 use super::caller::Caller;
+use super::mandates::encode;
 use super::vault::{Vault, changed, entry_context, evidence_key, open_entry, seal_state};
 use crate::anchor::{Change, Head};
 use crate::api::{Proof, Refusal, Seen};
 use crate::crypto::{Topic, hash, seal};
 use crate::ledger::{Checkpoint, ClockMark, Entry, Outcome, Record, append, consistency_proof, inclusion_proof, root};
-use crate::model::{Deny, Digest, HighWater, UnitId};
+use crate::model::{Deny, Digest, Event, HighWater, Mandate, UnitId};
 use crate::policy::ClockReading;
 use crate::store::{StoreError, Write, encode_entry};
 
@@ -114,6 +115,18 @@ impl Vault<'_> {
     pub fn record_one(&mut self, caller: Option<&Caller>, unit: UnitId, outcome: Outcome) -> Result<Receipt, Refusal> {
         let receipts = self.record(caller, vec![Draft { unit, outcome, state: None }], Vec::new(), |_| Ok(()))?;
         receipts.into_iter().next().ok_or_else(|| changed("a ledger"))
+    }
+
+    /// Applies one event of a member to a mandate and records it; no key is touched. Gives back the state after it.
+    ///
+    /// # Errors
+    /// Input where the event does not follow; else as [`Vault::record`].
+    pub fn change(&mut self, caller: &Caller, mut mandate: Mandate, event: Event) -> Result<Mandate, Refusal> {
+        let applied = mandate.apply(&event, Some(caller.id()), self.now());
+        applied.map_err(|error| Refusal::input("mandate", error.to_string()))?;
+        let draft = Draft { unit: mandate.unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
+        self.record(Some(caller), vec![draft], Vec::new(), |_| Ok(()))?;
+        Ok(mandate)
     }
 
     /// Signs the head of a ledger: only ever what the anchor holds, which only ever is what was read back.

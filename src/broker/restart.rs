@@ -282,6 +282,7 @@ impl UnitKeys {
         if let Audited::Mandate(mandate) = &ledger.state {
             match mandate.phase {
                 Phase::Active => segment.term_until = mandate.term.until,
+                Phase::Draft(_) => segment.term_until = crate::model::Instant::MAX,
                 Phase::Ended(_) => {}
                 Phase::Closed { retain_until, .. } => segment.retain_until = retain_until,
             }

@@ -143,6 +143,13 @@ impl<'a> Vault<'a> {
     /// The mandate a member means by an operator's name, or `operator@contract`: the active one before those that are
     /// over. The same answer where there is none and where it is not theirs.
     pub fn find(&mut self, member: &Member, verb: Verb, operator: &Text) -> Result<Mandate, Refusal> {
+        // `operator#draft` means the draft alone, where a mandate is in force beside it.
+        let draft_of = operator.as_str().strip_suffix("#draft").and_then(|name| Text::parse(name).ok());
+        if let Some(name) = draft_of {
+            let mut drafts = self.labelled(name.folded())?;
+            drafts.retain(|m| m.draft().is_some() && policy::reach(member, verb, Some(m)) != Scope::Never);
+            return drafts.pop().ok_or(Refusal::NotFound);
+        }
         let mut found = self.labelled(operator.folded())?;
         if found.is_empty()
             && let Some((name, contract)) = operator.as_str().rsplit_once('@')
@@ -151,16 +158,21 @@ impl<'a> Vault<'a> {
             found = self.labelled(name.folded())?;
             found.retain(|mandate| mandate.contract.same(contract));
         }
-        found.retain(|mandate| policy::reach(member, verb, Some(mandate)) != Scope::Never);
+        let of_drafts = matches!(verb, Verb::MandateAnswer | Verb::MandateActivate);
+        found.retain(|mandate| {
+            policy::reach(member, verb, Some(mandate)) != Scope::Never && (!of_drafts || mandate.draft().is_some())
+        });
         let rank = |mandate: &Mandate| match mandate.phase {
-            Phase::Active => (2, mandate.term.from),
+            Phase::Active => (3, mandate.term.from),
+            Phase::Draft(_) if verb == Verb::MandateShow => (2, mandate.term.from),
             Phase::Ended(_) => (1, mandate.term.from),
-            Phase::Closed { .. } => (0, mandate.term.from),
+            Phase::Draft(_) | Phase::Closed { .. } => (0, mandate.term.from),
         };
         found.into_iter().max_by_key(rank).ok_or(Refusal::NotFound)
     }
 
-    fn labelled(&mut self, folded: String) -> Result<Vec<Mandate>, Refusal> {
+    /// Every mandate of an operator, whoever asks.
+    pub fn labelled(&mut self, folded: String) -> Result<Vec<Mandate>, Refusal> {
         let label = self.label(folded.clone());
         let mut found = Vec::new();
         for unit in self.store.units_labelled(&label)? {

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::terminal::{Terminal, trim_secret};
 use crate::agent::{Entropy, Identity, Program, Secret, Session, SessionKeys, Sessions, identity_path};
 use crate::api::{Host, Places};
+use crate::paperwork::Lang;
 use crate::model::{Blob, Clock, Date, Deny, Instant, Name, Nonce, SessionId, Text, VaultId, Zone};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,9 +40,23 @@ pub struct Global {
     /// Print JSON with documented fields
     #[arg(long, global = true)]
     pub json: bool,
+    /// Language of texts for people: ru or en [default: from the locale]
+    #[arg(long, value_parser = parse_lang, global = true)]
+    pub lang: Option<Lang>,
+    /// The agency's own platforms.toml, law_ru.toml, law_eu.toml, wording.toml, agency.toml [default: $XDG_CONFIG_HOME/mandatum]
+    #[arg(long, env = "MANDATUM_DATA", value_name = "DIR", global = true, hide_env_values = true)]
+    pub data: Option<PathBuf>,
     /// Answer yes to every question
     #[arg(long, short = 'y', global = true)]
     pub yes: bool,
+}
+
+fn parse_lang(text: &str) -> Result<Lang, String> {
+    match text {
+        "ru" => Ok(Lang::Ru),
+        "en" => Ok(Lang::En),
+        _ => Err("write ru or en".into()),
+    }
 }
 
 /// What the program is wired to: the machine's own in `main`, others in the demo and in tests.
@@ -117,6 +132,22 @@ impl<'a, 'b> Context<'a, 'b> {
             }
         };
         Ok(Places { vault, state })
+    }
+
+    /// The language of texts for people: as asked for, or the locale's.
+    pub fn lang(&self) -> Lang {
+        let locale = || ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        self.global.lang.unwrap_or_else(|| match locale() {
+            Some(locale) if locale.starts_with("ru") => Lang::Ru,
+            _ => Lang::En,
+        })
+    }
+
+    /// Where the agency keeps its own data files, if anywhere.
+    pub fn data_dir(&self) -> Option<PathBuf> {
+        use etcetera::BaseStrategy;
+        let own = || etcetera::choose_base_strategy().ok().map(|base| base.config_dir().join("mandatum"));
+        self.global.data.clone().or_else(own)
     }
 
     /// The sessions of this machine.

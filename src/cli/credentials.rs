@@ -11,7 +11,8 @@ use super::terminal::{table, trim_secret};
 use crate::agent::{Fields, NewSecret, Program, Secret, Seed};
 use crate::api::{CredentialLine, CredentialListCall, Located, MandateView, OptionalNameAsk, ReuseAsk, ReuseCall};
 use crate::model::{
-    CredentialFacts, CredentialId, Digest, Kind, NewVersion, ReuseTag, Row, SecondFactor, Strength, Text,
+    CredentialFacts, CredentialId, Digest, Kind, NewVersion, ReuseTag, RevocationPoint, Row, SecondFactor, Strength,
+    Text,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -140,6 +141,10 @@ pub struct Input {
     pub no_totp: Option<Text>,
     /// Why a weak or reused secret is accepted.
     pub allow_weak: Option<Text>,
+    /// Why one of the worst kinds of access is taken.
+    pub because: Option<Text>,
+    /// Where an OAuth token is revoked.
+    pub revocation: Option<RevocationPoint>,
     /// Further secret fields.
     pub fields: BTreeMap<String, zeroize::Zeroizing<String>>,
 }
@@ -160,6 +165,10 @@ pub struct Given {
     pub second_factor: Option<(SecondFactor, Option<Secret>)>,
     /// Why a weak or reused secret is accepted.
     pub allow_weak: Option<Text>,
+    /// Where an OAuth token is revoked.
+    pub revocation: Option<RevocationPoint>,
+    /// Why one of the worst kinds of access is taken.
+    pub because: Option<Text>,
     /// Further secret fields.
     pub fields: BTreeMap<String, zeroize::Zeroizing<String>>,
 }
@@ -204,6 +213,8 @@ pub fn new_secret(
         account: given.user.clone(),
         url: given.url.clone(),
         second_factor,
+        revocation: given.revocation.clone(),
+        because: given.because.clone(),
         version,
     };
     let fields = given.secret.map(|secret| fields(given.kind, secret, &given.user, &given.url, given.fields));
@@ -378,6 +389,8 @@ fn given(
         kind,
         second_factor,
         allow_weak: input.allow_weak.or_else(|| source.allow_weak.clone()),
+        revocation: input.revocation,
+        because: input.because,
         fields: input.fields,
     })
 }

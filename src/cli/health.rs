@@ -3,9 +3,10 @@
 use super::context::Context;
 use super::failure::{Failure, count};
 use super::ledgers::exposure_table;
+use super::people::requests_table;
 use super::terminal::table;
 use crate::api::{ConfirmClockCall, DueAsk, DueCall, DueLine, Finding, Nothing, Overview, StatusCall, SweepCall};
-use crate::model::{Name, Text};
+use crate::model::{IncidentKind, Instant, Jurisdiction, Name, Text};
 
 #[derive(clap::Args)]
 pub struct DueArgs {
@@ -71,10 +72,11 @@ fn due_table(lines: &[DueLine]) -> String {
 /// Authentication.
 pub fn status(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     let overview = context.program()?.ask::<StatusCall>(None, None, Nothing {})?;
-    context.result(&overview, || describe(&overview))
+    let review_ms = super::drafts::law(context, Jurisdiction::Ru)?.review_ms();
+    context.result(&overview, || describe(&overview, review_ms))
 }
 
-fn describe(overview: &Overview) -> String {
+fn describe(overview: &Overview, review_ms: i64) -> String {
     let mut text = format!(
         "Active: {}, {}. Assurance: {}. Clock: {}.",
         count(overview.mandates, "mandate"),
@@ -95,6 +97,17 @@ fn describe(overview: &Overview) -> String {
     part("Weak or reused, accepted:", overview.weak.iter().map(weak).collect::<Vec<_>>().join("\n"));
     part("Second factor unknown:", overview.without_second_factor.join("\n"));
     part("Full access granted by the mandate:", overview.wide.join("\n"));
+    let drafts = overview.drafts.iter().map(|(operator, open)| format!("{operator}: {}", count(u64::from(*open), "open question")));
+    part("Drafts, not in force:", drafts.collect::<Vec<_>>().join("\n"));
+    part("Requests that wait:", some(!overview.requests.is_empty(), &|| requests_table(&overview.requests)));
+    let incident = |(operator, kind, detected, told): &(Name, IncidentKind, Instant, bool)| {
+        let told = if *told { "operator told" } else { "OPERATOR NOT TOLD" };
+        format!("{operator}: {}, detected {detected}, {told}", kind.name())
+    };
+    part("Open incidents:", overview.incidents.iter().map(incident).collect::<Vec<_>>().join("\n"));
+    let late = overview.reviewed.iter().filter(|(_, at)| overview.now.since(*at) > review_ms);
+    let late = late.map(|(operator, at)| format!("{operator}: last {at}"));
+    part("Access review overdue:", late.collect::<Vec<_>>().join("\n"));
     part("Ended, not settled:", names(&overview.unsettled));
     part("Separation of duties not held by:", names(&overview.separation_missing));
     text

@@ -206,6 +206,8 @@ fn parse(program: &Program, number: u64, line: &[u8], now: crate::model::Instant
         kind,
         second_factor,
         allow_weak: input.allow_weak,
+        revocation: input.revocation,
+        because: input.because,
         fields: input.fields,
     };
     Ok((operator, Item { number, system, name, given, tag }))

@@ -6,12 +6,13 @@ use super::init::parse_zone;
 use super::ledgers::exposure_table;
 use super::rows;
 use super::terminal::table;
+use super::{closing, drafts, people};
 use crate::api::{
     CloseAsk, MandateAmendAsk, MandateAmendCall, MandateCloseCall, MandateEndCall, MandateLine, MandateListCall,
     MandateOpenAsk, MandateOpenCall, MandateSettleCall, MandateShowCall, MandateView, NameAsk, Nothing, ReasonAsk,
     SettleAsk,
 };
-use crate::model::{Date, Name, Phase, Text, Zone};
+use crate::model::{Date, Jurisdiction, Name, Phase, Text, Zone};
 use std::path::PathBuf;
 
 #[derive(clap::Subcommand)]
@@ -24,12 +25,51 @@ pub enum Command {
     Show(OperatorArgs),
     /// Add, change or remove rows; every grant under them is narrowed or ended in the same step
     Amend(AmendArgs),
+    /// Read a mandate from a DOCX file and show what was understood; needs no vault
+    Read(drafts::ReadArgs),
+    /// Read a mandate from a DOCX file into a draft
+    Import(drafts::ImportArgs),
+    /// Answer a question about a draft
+    Answer(drafts::AnswerArgs),
+    /// Put a draft in force: you confirm that the file is the signed mandate
+    Activate(drafts::ActivateArgs),
+    /// List what the instruction lacks, with a clause that would add it
+    Gaps(drafts::GapsArgs),
+    /// Put the operator's written permission for somebody outside the agency on file
+    Permit(people::PermitArgs),
+    /// Put on file that access was taken away on the platform
+    Revoked(closing::RevokedArgs),
+    /// Put on file what became of copies outside the vault
+    Copies(closing::CopiesArgs),
+    /// Put the operator's choice on file: return or delete
+    Choice(closing::ChoiceArgs),
+    /// Hand the logins back, sealed to the operator's own age key
+    Return(closing::ReturnArgs),
     /// End a mandate: nothing can be retrieved afterwards, and its keys are destroyed
     End(EndArgs),
     /// Say what became of an exposed secret that is not rotated here
     Settle(SettleArgs),
     /// Close an ended mandate; refuses while anything is unsettled and names it
     Close(CloseArgs),
+}
+
+/// A jurisdiction on the command line.
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LawArg {
+    /// 152-FZ
+    #[default]
+    Ru,
+    /// GDPR
+    Eu,
+}
+
+impl From<LawArg> for Jurisdiction {
+    fn from(law: LawArg) -> Self {
+        match law {
+            LawArg::Ru => Jurisdiction::Ru,
+            LawArg::Eu => Jurisdiction::Eu,
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -48,6 +88,9 @@ pub struct OpenArgs {
     /// The operator's time zone [default: the agency's]
     #[arg(long, value_parser = parse_zone)]
     zone: Option<Zone>,
+    /// Under which law its texts and clocks stand
+    #[arg(long, value_enum, default_value_t)]
+    jurisdiction: LawArg,
     /// Who leads it [default: you]
     #[arg(long, value_name = "NAME")]
     lead: Option<Name>,
@@ -93,9 +136,12 @@ pub struct EndArgs {
 pub struct SettleArgs {
     /// OPERATOR/SYSTEM[/NAME]
     path: CredentialPath,
-    /// What was done: who changed the password on the platform, and when
+    /// What was done and when, or why it is accepted as it is
     #[arg(long, value_name = "TEXT")]
     because: Text,
+    /// Who confirmed that it was changed on the platform [default: nobody: it is accepted as it is]
+    #[arg(long, value_name = "WHO")]
+    confirmed_by: Option<Text>,
 }
 
 #[derive(clap::Args)]
@@ -155,6 +201,16 @@ pub fn run(context: &mut Context<'_, '_>, command: Command) -> Result<(), Failur
             let view = context.program()?.ask::<MandateShowCall>(None, None, NameAsk { operator: args.operator })?;
             context.result(&view, || describe(&view))
         }
+        Command::Read(args) => drafts::read(context, &args),
+        Command::Import(args) => drafts::import(context, args),
+        Command::Answer(args) => drafts::answer(context, args),
+        Command::Activate(args) => drafts::activate(context, args),
+        Command::Gaps(args) => drafts::gaps(context, args),
+        Command::Permit(args) => people::permit(context, args),
+        Command::Revoked(args) => closing::revoked(context, args),
+        Command::Copies(args) => closing::copies(context, args),
+        Command::Choice(args) => closing::choice(context, args),
+        Command::Return(args) => closing::hand_back(context, args),
         Command::Amend(args) => amend(context, args),
         Command::End(args) => end(context, args),
         Command::Settle(args) => settle(context, args),
@@ -171,6 +227,7 @@ fn open(context: &mut Context<'_, '_>, args: OpenArgs) -> Result<(), Failure> {
         signed: args.signed,
         until: args.until,
         zone: args.zone,
+        jurisdiction: args.jurisdiction.into(),
         lead: args.lead,
         rows,
     };
@@ -205,6 +262,7 @@ fn describe(view: &MandateView) -> String {
     let mandate = &view.mandate;
     let name = |id: &crate::model::MemberId| view.members.get(id).map_or("?".to_owned(), Name::to_string);
     let state = match &mandate.phase {
+        Phase::Draft(draft) => format!("draft, {}", count(u64::from(draft.questions), "open question")),
         Phase::Active => "active".to_owned(),
         Phase::Ended(ended) => format!("ended {}", mandate.zone.show(ended.at)),
         Phase::Closed { at, .. } => format!("closed {}", mandate.zone.show(*at)),
@@ -298,6 +356,7 @@ fn settle(context: &mut Context<'_, '_>, args: SettleArgs) -> Result<(), Failure
         system: Name::parse(args.path.system.as_str())?,
         credential: args.path.name.unwrap_or_default(),
         because: args.because,
+        confirmed: args.confirmed_by,
     };
     context.program()?.ask::<MandateSettleCall>(None, None, ask)?;
     context.result(&serde_json::json!({"settled": path.to_string()}), || format!("{path} is settled."))

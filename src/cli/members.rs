@@ -7,10 +7,10 @@ use super::ledgers::exposure_table;
 use super::terminal::table;
 use crate::agent::{Identity, identity_path};
 use crate::api::{
-    EnrolLoad, MemberAddAsk, MemberAddCall, MemberAsk, MemberFactorCall, MemberLine, MemberListCall, MemberRemoveCall,
+    EnrolLoad, MandatePermitAsk, MandatePermitCall, MemberAddAsk, MemberAddCall, MemberAsk, MemberFactorCall, MemberLine, MemberListCall, MemberRemoveCall,
     MemberResumeCall, MemberRoleAsk, MemberRoleCall, MemberSuspendCall, Nothing,
 };
-use crate::model::{Name, Role};
+use crate::model::{Name, Permission, Role};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -39,6 +39,15 @@ pub struct AddArgs {
     /// A role; may be given more than once
     #[arg(long, required = true, value_parser = parse_role)]
     role: Vec<Role>,
+    /// Not of the agency: needs the operator's written permission (clause 1.2)
+    #[arg(long, requires_all = ["permission", "operator"])]
+    external: bool,
+    /// The operator's signed permission
+    #[arg(long, value_name = "FILE", requires = "external")]
+    permission: Option<PathBuf>,
+    /// The operator who permits it
+    #[arg(long, value_name = "OPERATOR", requires = "external")]
+    operator: Option<crate::model::Text>,
     /// Read the new member's passphrase from a file instead of asking
     #[arg(long, value_name = "FILE")]
     new_passphrase_file: Option<PathBuf>,
@@ -101,6 +110,14 @@ pub fn run(context: &mut Context<'_, '_>, command: Command) -> Result<(), Failur
 
 fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
     let mut program = context.program()?;
+    // The paper first: nobody from outside is made a member without it.
+    let permitted = match (&args.permission, &args.operator) {
+        (Some(paper), Some(operator)) if args.external => {
+            program.mandate(operator.clone())?;
+            Some((super::people::paper(paper)?, operator.clone()))
+        }
+        _ => None,
+    };
     let token = context.step_up(&mut program)?;
     let places = context.places()?;
 
@@ -119,7 +136,9 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
     let owner = program.identity();
     let entropy = context.edge.entropy.clone();
     let identity = Identity::generate(owner.vault, owner.root, args.name.clone(), &*entropy);
-    let newcomer = program.admit(identity, args.role.iter().copied().collect())?;
+    let roles: BTreeSet<Role> = args.role.iter().copied().chain(args.external.then_some(Role::External)).collect();
+    let member = identity.member;
+    let newcomer = program.admit(identity, roles.clone())?;
     // The file first: a member without a file could never come in; a file without a member opens nothing.
     newcomer.identity.save(&places.identities(), &passphrase, &*entropy)?;
     let ask = MemberAddAsk { admission: newcomer.admission, reuse_key: newcomer.reuse_key };
@@ -129,8 +148,12 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
         let _ = std::fs::remove_file(path);
         return Err(error.into());
     }
-    let report = serde_json::json!({"member": args.name, "roles": args.role});
-    context.result(&report, || format!("{} is a member: {}.", args.name, role_names(args.role.iter().copied())))
+    if let Some(((source, file), operator)) = permitted {
+        let permission = Permission { member, rows: BTreeSet::new(), until: None, source, file };
+        program.ask::<MandatePermitCall>(None, None, MandatePermitAsk { operator, permission })?;
+    }
+    let report = serde_json::json!({"member": args.name, "roles": roles});
+    context.result(&report, || format!("{} is a member: {}.", args.name, role_names(roles.iter().copied())))
 }
 
 fn factor(context: &mut Context<'_, '_>, args: FactorArgs) -> Result<(), Failure> {

@@ -5,19 +5,24 @@
 //! sentence that names the option. Exit codes are in [`Failure`].
 
 mod clipboard;
+mod closing;
 mod context;
 mod credentials;
 mod demo;
+mod drafts;
 mod failure;
 mod fetch;
 mod generate;
 mod grants;
 mod health;
 mod import;
+mod incidents;
 mod init;
 mod ledgers;
 mod mandates;
 mod members;
+mod papers;
+mod people;
 mod qr;
 mod recovery;
 mod rows;
@@ -73,6 +78,27 @@ enum Command {
     Grant(grants::GrantArgs),
     /// Take access away and destroy its keys
     Revoke(grants::RevokeArgs),
+    /// Ask the lead of a mandate for access
+    Request(people::RequestArgs),
+    /// Show the requests that wait
+    Requests,
+    /// Grant what was asked for
+    Approve(people::ApproveArgs),
+    /// Deny what was asked for
+    Deny(people::DenyArgs),
+    /// Review every grant of a mandate: keep, narrow or revoke each
+    Review(people::ReviewArgs),
+    /// Exposed secrets as tasks: asked of whom, confirmed by whom
+    #[command(subcommand)]
+    Rotation(closing::RotationCommand),
+    /// Incidents: lock, notify, record, close
+    #[command(subcommand)]
+    Incident(incidents::Command),
+    /// Reports for the operator
+    #[command(subcommand)]
+    Report(papers::ReportCommand),
+    /// Write the documents of a mandate as DOCX and HTML
+    Document(papers::DocumentArgs),
     /// Show who got what, when, why and under which row
     Log(ledgers::LogArgs),
     /// Write the operator's extract: the whole ledger of the mandate, verifiable without this program
@@ -139,6 +165,15 @@ impl Cli {
             Command::Credential(command) => credentials::run(&mut context, command),
             Command::Grant(args) => grants::grant(&mut context, args),
             Command::Revoke(args) => grants::revoke(&mut context, args),
+            Command::Request(args) => people::request(&mut context, args),
+            Command::Requests => people::requests(&mut context),
+            Command::Approve(args) => people::approve(&mut context, args),
+            Command::Deny(args) => people::deny(&mut context, args),
+            Command::Review(args) => people::review(&mut context, args),
+            Command::Rotation(command) => closing::rotation(&mut context, command),
+            Command::Incident(command) => incidents::run(&mut context, command),
+            Command::Report(command) => papers::report(&mut context, command),
+            Command::Document(args) => papers::document(&mut context, args),
             Command::Log(args) => ledgers::log(&mut context, args),
             Command::Extract(args) => ledgers::extract(&mut context, args),
             Command::Verify(args) => ledgers::verify(&mut context, args),

@@ -124,6 +124,7 @@ fn spec(number: usize, row: JsonRow) -> Result<RowSpec, Failure> {
         purposes: texts("purposes", &row.purposes)?,
         from: date("from", row.from)?,
         until: date("until", row.until)?,
+        grant_days: None,
     })
 }
 
@@ -141,9 +142,8 @@ pub fn levels(words: &[String]) -> Result<BTreeSet<Level>, String> {
 
 /// What to say of a word that is no level.
 pub fn unknown_level(word: &str) -> String {
-    format!(
-        "'{word}' is not an access level; levels are view (просмотр), reply (ответы), edit (редактирование), configure (настройка), export (выгрузка), delete (удаление), admin (полный доступ)"
-    )
+    let known: Vec<String> = Level::all().map(|level| format!("{} ({})", level.name(), level.russian())).collect();
+    format!("'{word}' is not an access level; levels are {}", known.join(", "))
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ fn check_request(record: &Record, directory: &Directory) -> bool {
         && asks_for(record, &body)
 }
 
-/// A mandate is opened for the operator, contract and dates that were asked for.
+/// A mandate is opened for the operator, contract and dates that were asked for, or drafted from what was read.
 fn opened_as_asked(record: &Record, opened: &Mandate) -> bool {
     let bytes = record.request.as_ref().map(crate::crypto::Signed::unverified_bytes);
     let body = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
@@ -205,10 +205,14 @@ fn opened_as_asked(record: &Record, opened: &Mandate) -> bool {
         let said = body.as_ref().and_then(|body| body.pointer(&format!("/ask/{field}"))?.as_str());
         said == Some(value)
     };
-    says("operator", opened.operator.as_str())
-        && says("contract", opened.contract.as_str())
-        && says("signed", &opened.signed.to_string())
-        && says("until", &opened.until.to_string())
+    let asked = says("operator", opened.operator.as_str()) && says("contract", opened.contract.as_str());
+    match opened.draft() {
+        Some(draft) => {
+            let said = body.as_ref().and_then(|body| body.pointer("/ask/draft"));
+            asked && serde_json::to_value(draft).is_ok_and(|draft| said == Some(&draft))
+        }
+        None => asked && says("signed", &opened.signed.to_string()) && says("until", &opened.until.to_string()),
+    }
 }
 
 /// What a member's request brought about is what it asked for, and for this operator: the broker adds nothing to it.
@@ -224,7 +228,58 @@ fn follows_request(record: &Record, event: &Event, mandate: &Mandate) -> bool {
         mandate.operator.same(named) || Text::parse(&whole).is_ok_and(|whole| whole.same(named))
     };
     match (event, record.verb) {
-        (Event::Granted { grant }, Some(Verb::Grant)) => asks("grant", serde_json::to_value(grant)),
+        (Event::Granted { grant, answers }, Some(Verb::Grant)) => {
+            asks("grant", serde_json::to_value(grant)) && asks("answers", serde_json::to_value(answers))
+        }
+        (Event::Answered { questions, reading }, Some(Verb::MandateAnswer)) => {
+            asks("questions", serde_json::to_value(questions))
+                && asks("reading", serde_json::to_value(reading))
+                && names_operator("/ask/operator")
+        }
+        (Event::Activated { contract, signed, until, source, .. }, Some(Verb::MandateActivate)) => {
+            asks("contract", serde_json::to_value(contract))
+                && asks("signed", serde_json::to_value(signed))
+                && asks("until", serde_json::to_value(until))
+                && asks("source", serde_json::to_value(source))
+                && names_operator("/ask/operator")
+        }
+        (Event::Permitted { permission }, Some(Verb::MandatePermit)) => {
+            asks("permission", serde_json::to_value(permission)) && names_operator("/ask/operator")
+        }
+        (Event::Requested { wish }, Some(Verb::Request)) => {
+            asks("wish", serde_json::to_value(wish)) && names_operator("/ask/operator")
+        }
+        (Event::RequestDenied { request, reason }, Some(Verb::Deny)) => {
+            asks("request", serde_json::to_value(request))
+                && asks("reason", serde_json::to_value(reason))
+                && names_operator("/ask/operator")
+        }
+        (Event::Reviewed { lines }, Some(Verb::Review)) => {
+            asks("lines", serde_json::to_value(lines)) && names_operator("/ask/operator")
+        }
+        (Event::RotationAsked { credential, of }, Some(Verb::RotationAsk)) => {
+            asks("credential", serde_json::to_value(credential))
+                && asks("of", serde_json::to_value(of))
+                && names_operator("/ask/operator")
+        }
+        (Event::Evidenced { evidence }, Some(Verb::MandateEvidence)) => {
+            asks("evidence", serde_json::to_value(evidence)) && names_operator("/ask/operator")
+        }
+        (Event::IncidentOpened { facts, .. }, Some(Verb::IncidentOpen)) => {
+            asks("facts", serde_json::to_value(facts))
+                && (body.pointer("/ask/operator").is_none_or(Value::is_null) || names_operator("/ask/operator"))
+        }
+        (Event::IncidentNoted { incident, step, text }, Some(Verb::IncidentNote)) => {
+            asks("incident", serde_json::to_value(incident))
+                && asks("step", serde_json::to_value(step))
+                && asks("text", serde_json::to_value(text))
+                && (body.pointer("/ask/operator").is_none_or(Value::is_null) || names_operator("/ask/operator"))
+        }
+        (Event::IncidentClosed { incident, unlock, outcome }, Some(Verb::IncidentClose)) => {
+            asks("incident", serde_json::to_value(incident))
+                && asks("unlock", serde_json::to_value(unlock))
+                && asks("outcome", serde_json::to_value(outcome))
+        }
         (Event::CredentialsAdded { credentials }, Some(Verb::CredentialAdd)) => {
             asks("credentials", serde_json::to_value(credentials))
         }

@@ -20,6 +20,17 @@ pub enum Assurance {
     Host,
 }
 
+impl Assurance {
+    /// The name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Assurance::Solo => "solo",
+            Assurance::Account => "account",
+            Assurance::Host => "host",
+        }
+    }
+}
+
 /// Whether the broker believed its clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,10 +1,13 @@
 //! What a record says happened: the facts a state is folded from.
 
-use super::mandate::{GrantOrigin, Kind, Level, Narrowed, RowTerms, SecondFactor, Strength, Why};
+use super::access::{Draft, Jurisdiction, Permission, Reviewed, Wish};
+use super::incident::{IncidentFacts, Step};
+use super::mandate::{GrantOrigin, Kind, Level, Narrowed, RevocationPoint, RowTerms, SecondFactor, Strength, Why};
 use super::member::{Bundle, Role};
+use super::settlement::Evidence;
 use super::{
-    Blob, CredentialId, Date, Digest, GrantId, Instant, MemberId, Name, ReuseTag, RowId, SessionId, Term, Text, UnitId,
-    VaultId, Zone,
+    Blob, CredentialId, Date, Digest, GrantId, IncidentId, Instant, MemberId, Name, RequestId, ReuseTag, RowId,
+    SessionId, Term, Text, UnitId, VaultId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -106,6 +109,10 @@ pub struct CredentialFacts {
     pub url: Text,
     /// The state of the account's second factor.
     pub second_factor: SecondFactor,
+    /// Where an OAuth token is revoked, if the platform offers it.
+    pub revocation: Option<RevocationPoint>,
+    /// Why one of the worst kinds of access was taken, where a better one would do.
+    pub because: Option<Text>,
     /// The first version; none for delegated access, which has no secret.
     pub version: Option<NewVersion>,
 }
@@ -128,12 +135,114 @@ pub enum Event {
         zone: Zone,
         /// The term those dates mean there.
         term: Term,
+        /// Under which law.
+        jurisdiction: Jurisdiction,
         /// Who leads it.
         leads: Vec<MemberId>,
         /// The access table; only `add`.
         rows: Vec<RowChange>,
         /// The leads' standing grants.
         grants: Vec<GrantFacts>,
+    },
+    /// A mandate was read from a file; it is a draft until it is activated.
+    Drafted {
+        /// The operator.
+        operator: Name,
+        /// The contract's number as read; may be empty.
+        contract: Text,
+        /// The operator's zone.
+        zone: Zone,
+        /// Under which law.
+        jurisdiction: Jurisdiction,
+        /// The day it was read: stands for the dates until they are known.
+        on: Date,
+        /// Who leads it.
+        leads: Vec<MemberId>,
+        /// What was read.
+        draft: Draft,
+    },
+    /// A question about a draft was answered.
+    Answered {
+        /// Questions still open.
+        questions: u32,
+        /// What was read and answered so far.
+        reading: Blob,
+    },
+    /// A draft came into force: a person confirmed that this file is the signed mandate.
+    Activated {
+        /// The contract's number.
+        contract: Text,
+        /// When it was signed.
+        signed: Date,
+        /// Its last day, inclusive.
+        until: Date,
+        /// The term those dates mean in the operator's zone.
+        term: Term,
+        /// SHA-256 of the file.
+        source: Digest,
+        /// The access table; only `add`.
+        rows: Vec<RowChange>,
+        /// The leads' standing grants.
+        grants: Vec<GrantFacts>,
+    },
+    /// The operator's written permission for an outsider was put on file.
+    Permitted {
+        /// The permission.
+        permission: Permission,
+    },
+    /// A member asked for access.
+    Requested {
+        /// For what.
+        wish: Wish,
+    },
+    /// A request was not granted.
+    RequestDenied {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        reason: Text,
+    },
+    /// The grants were reviewed.
+    Reviewed {
+        /// Each of them with the decision on it.
+        lines: Vec<Reviewed>,
+    },
+    /// Somebody was asked to change an exposed secret on its platform.
+    RotationAsked {
+        /// Of which credential.
+        credential: CredentialId,
+        /// Who was asked.
+        of: Text,
+    },
+    /// A piece of evidence for the closing was put on file.
+    Evidenced {
+        /// What.
+        evidence: Evidence,
+    },
+    /// An incident was opened; what is affected is locked from here on.
+    IncidentOpened {
+        /// What is known.
+        facts: IncidentFacts,
+        /// The grants locked by it.
+        grants: Vec<GrantId>,
+    },
+    /// Something was said or done in the course of an incident.
+    IncidentNoted {
+        /// Which.
+        incident: IncidentId,
+        /// What.
+        step: Step,
+        /// In words.
+        text: Text,
+    },
+    /// An incident was closed.
+    IncidentClosed {
+        /// Which.
+        incident: IncidentId,
+        /// Whether the grants it locked may be used again.
+        unlock: bool,
+        /// What came of it.
+        outcome: Text,
     },
     /// The access table changed.
     Amended {
@@ -162,6 +271,8 @@ pub enum Event {
     Granted {
         /// Its facts.
         grant: GrantFacts,
+        /// The request it approves, if there was one.
+        answers: Option<RequestId>,
     },
     /// Grants ended before their term.
     Revoked {
@@ -209,8 +320,10 @@ pub enum Event {
         credential: CredentialId,
         /// Up to which version.
         version: u32,
-        /// What was done.
+        /// What was done, or why it is accepted as it is.
         because: Text,
+        /// Who confirmed that it was changed; none: nobody changed it, and that is accepted.
+        confirmed: Option<Text>,
     },
     /// The mandate was closed; its state is readable only as the fold of this ledger.
     Closed {

@@ -1,11 +1,15 @@
 //! The fold: how events change a mandate. The broker and `verify` run this same code, so that what a ledger says and
 //! what the broker keeps cannot part ways.
 
+use super::access::{AccessRequest, Answer};
 use super::event::{CredentialFacts, Event, FoldError, GrantFacts, NewVersion, RowChange};
+use super::incident::IncidentEntry;
 use super::mandate::{
-    Credential, Ended, Grant, GrantOrigin, Kind, Level, Mandate, Narrowed, Phase, Row, RowTerms, Settled, Version, Why,
+    Asked, Credential, Ended, Grant, GrantOrigin, Kind, Level, Mandate, Narrowed, Phase, Row, RowTerms, Settled,
+    Version, Why,
 };
-use super::{CredentialId, GrantId, Instant, MemberId, RowId, Text, UnitId};
+use super::settlement::{Evidence, Recorded};
+use super::{CredentialId, GrantId, Instant, MemberId, RowId, Term, Text, UnitId};
 use std::collections::{BTreeSet, HashSet};
 
 impl Mandate {
@@ -14,31 +18,28 @@ impl Mandate {
     /// # Errors
     /// The event is not `opened`, or its table does not hold together.
     pub fn open(unit: UnitId, event: &Event, by: Option<MemberId>, at: Instant) -> Result<Self, FoldError> {
-        let Event::Opened { operator, contract, signed, until, zone, term, leads, rows, grants } = event else {
-            return Err(FoldError("a mandate's ledger begins with its opening"));
-        };
-        let mut mandate = Mandate {
-            unit,
-            operator: operator.clone(),
-            contract: contract.clone(),
-            signed: *signed,
-            until: *until,
-            zone: zone.clone(),
-            term: *term,
-            phase: Phase::Active,
-            leads: leads.clone(),
-            rows: Vec::new(),
-            credentials: Vec::new(),
-            grants: Vec::new(),
-        };
-        if leads.is_empty() || by.is_none() {
-            return Err(FoldError("a mandate is opened by a member and has a lead"));
+        let no_one = FoldError("a mandate is opened by a member and has a lead");
+        match event {
+            Event::Opened { operator, contract, signed, until, zone, term, jurisdiction, leads, rows, grants } => {
+                let (days, phase) = ((*signed, *until), Phase::Active);
+                let mut mandate =
+                    Self::blank(unit, operator, contract, days, zone, *term, *jurisdiction, leads, phase, at);
+                if leads.is_empty() || by.is_none() {
+                    return Err(no_one);
+                }
+                mandate.try_changes(rows, grants, at)?;
+                Ok(mandate)
+            }
+            Event::Drafted { operator, contract, zone, jurisdiction, on, leads, draft } => {
+                if leads.is_empty() || by.is_none() {
+                    return Err(no_one);
+                }
+                // Nothing lies within an empty term.
+                let (empty, phase) = (Term { from: at, until: at }, Phase::Draft(draft.clone()));
+                Ok(Self::blank(unit, operator, contract, (*on, *on), zone, empty, *jurisdiction, leads, phase, at))
+            }
+            _ => Err(FoldError("a mandate's ledger begins with its opening or its draft")),
         }
-        for change in rows {
-            mandate.change_row(change, at)?;
-        }
-        mandate.add_grants(grants, at)?;
-        Ok(mandate)
     }
 
     /// Applies one event. `by` is the member whose request it was; `None` where the broker acted by itself.
@@ -48,7 +49,9 @@ impl Mandate {
     pub fn apply(&mut self, event: &Event, by: Option<MemberId>, at: Instant) -> Result<(), FoldError> {
         self.check_author(event, by)?;
         match event {
-            Event::Opened { .. } => return Err(FoldError("a mandate is opened once")),
+            Event::Opened { .. } | Event::Drafted { .. } => return Err(FoldError("a mandate is opened once")),
+            Event::Answered { questions, reading } => self.answered(*questions, reading)?,
+            Event::Activated { .. } => self.activate(event, at)?,
             Event::Amended { changes, grants, narrowed } => {
                 self.try_changes(changes, grants, at)?;
                 if self.narrowed(changes) != *narrowed {
@@ -68,12 +71,18 @@ impl Mandate {
                         return Err(FoldError("versions count by one"));
                     }
                     credential.current = Some(stored(new, by, at));
+                    credential.asked = None;
                 }
                 if let Some(state) = second_factor {
                     credential.second_factor = state.clone();
                 }
             }
-            Event::Granted { grant } => self.add_grants(std::slice::from_ref(grant), at)?,
+            Event::Granted { grant, answers } => {
+                self.add_grants(std::slice::from_ref(grant), at)?;
+                if let (Some(request), Some(by)) = (answers, by) {
+                    self.answer_request(*request, by, Answer::Approved { grant: grant.id, by, at })?;
+                }
+            }
             Event::Revoked { grants, why } => self.end_grants(grants, why, at)?,
             Event::Expired { grants } => self.end_grants(grants, &Why::Term, at)?,
             Event::Destroyed { grants, .. } => {
@@ -90,9 +99,10 @@ impl Mandate {
                 let live: Vec<GrantId> = self.live_grants().map(|grant| grant.facts.id).collect();
                 self.end_grants(&live, &Why::MandateEnded, at)?;
             }
-            Event::Settled { credential, version, because } => {
+            Event::Settled { credential, version, because, confirmed } => {
                 let by = by.ok_or(FoldError("somebody settles"))?;
-                let settled = Settled { version: *version, because: because.clone(), by, at };
+                let (because, confirmed) = (because.clone(), confirmed.clone());
+                let settled = Settled { version: *version, because, confirmed, by, at };
                 self.credential_mut(*credential)?.settled = Some(settled);
             }
             Event::Closed { retain_until } => self.phase = Phase::Closed { at, retain_until: *retain_until },
@@ -104,8 +114,40 @@ impl Mandate {
                 self.add_grants(grants, at)?;
             }
             Event::Restarted { .. } | Event::Released { .. } | Event::CodeReleased { .. } | Event::Extracted => {}
+            _ => self.apply_paper(event, by.ok_or(FoldError("somebody of the agency acts here")), at)?,
         }
         Ok(())
+    }
+
+    /// What paper does: no key is touched by it.
+    fn apply_paper(&mut self, event: &Event, by: Result<MemberId, FoldError>, at: Instant) -> Result<(), FoldError> {
+        match event {
+            Event::Permitted { permission } => self.permit(permission),
+            Event::Requested { wish } => self.ask(wish, by?, at),
+            Event::RequestDenied { request, reason } => {
+                let by = by?;
+                self.answer_request(*request, by, Answer::Denied { reason: reason.clone(), by, at })
+            }
+            Event::Reviewed { lines } => self.review(lines, at),
+            Event::RotationAsked { credential, of } => {
+                let asked = Asked { of: of.clone(), by: by?, at };
+                self.credential_mut(*credential)?.asked = Some(asked);
+                Ok(())
+            }
+            Event::Evidenced { evidence } => {
+                if let Evidence::Revoked { credential, .. } = evidence {
+                    self.credential_mut(*credential)?;
+                }
+                self.evidence.push(Recorded { evidence: evidence.clone(), by: by?, at });
+                Ok(())
+            }
+            Event::IncidentOpened { facts, grants } => self.open_incident(facts, grants, by?, at),
+            Event::IncidentNoted { incident, step, text } => {
+                self.note_incident(*incident, IncidentEntry { step: *step, text: text.clone(), by: by?, at })
+            }
+            Event::IncidentClosed { incident, unlock, .. } => self.close_incident(*incident, *unlock, at),
+            _ => Err(FoldError("not an event of a mandate's course")),
+        }
     }
 
     /// The table after changes, without judging their author: to learn what they do to the grants.
@@ -141,8 +183,15 @@ impl Mandate {
         let phase_allows = match (&self.phase, event) {
             (Phase::Closed { .. }, Event::Extracted | Event::Restarted { .. }) => true,
             (Phase::Closed { .. }, _) => false,
+            (
+                Phase::Draft(_),
+                Event::Answered { .. } | Event::Activated { .. } | Event::Ended { .. } | Event::Extracted,
+            )
+            | (Phase::Draft(_), Event::Restarted { .. }) => true,
+            (Phase::Draft(_), _) | (_, Event::Answered { .. } | Event::Activated { .. }) => false,
             (Phase::Ended(_), Event::Amended { .. } | Event::CredentialsAdded { .. } | Event::Granted { .. }) => false,
             (Phase::Ended(_), Event::Released { .. } | Event::CodeReleased { .. } | Event::Ended { .. }) => false,
+            (Phase::Ended(_), Event::Requested { .. } | Event::Reviewed { .. } | Event::Permitted { .. }) => false,
             (Phase::Active, Event::Closed { .. }) => false,
             _ => true,
         };
@@ -152,9 +201,17 @@ impl Mandate {
         let lead = by.is_some_and(|member| self.is_lead(member));
         let allowed = match event {
             Event::Amended { .. } | Event::CredentialsAdded { .. } | Event::Rotated { .. } => lead,
+            Event::Answered { .. } | Event::Activated { .. } => lead,
+            Event::RequestDenied { .. } | Event::Reviewed { .. } => lead,
             // An owner settles and closes too; whose role it was stands in the roster.
             Event::Settled { .. } => by.is_some(),
-            Event::Granted { grant } => lead && Some(grant.member) != by && grant.origin == GrantOrigin::Given,
+            Event::Granted { grant, answers } => {
+                let own_wish = |request: &AccessRequest| {
+                    answers.is_some_and(|id| request.wish.id == id) && request.by != grant.member
+                };
+                let for_another = self.requests.iter().any(own_wish);
+                lead && Some(grant.member) != by && grant.origin == GrantOrigin::Given && !for_another
+            }
             Event::Expired { .. } | Event::Destroyed { .. } | Event::Restarted { .. } | Event::Reissued { .. } => {
                 by.is_none()
             }
@@ -231,7 +288,11 @@ impl Mandate {
         for grant in self.grants.iter_mut().filter(|grant| grant.is_live() && grant.facts.row == row) {
             let facts = &mut grant.facts;
             let cut = bounds.as_ref().and_then(|bounds| match facts.origin {
-                GrantOrigin::Lead => Some((bounds.levels.clone(), bounds.purposes.clone(), bounds.term)),
+                GrantOrigin::Lead => {
+                    let end = bounds.grant_end(grant.since).unwrap_or(Instant::MAX);
+                    let term = Term { until: bounds.term.until.min(end), ..bounds.term };
+                    Some((bounds.levels.clone(), bounds.purposes.clone(), term))
+                }
                 GrantOrigin::Given => {
                     let levels: BTreeSet<Level> = facts.levels.intersection(&bounds.levels).copied().collect();
                     let kept = |purpose: &&Text| bounds.purposes.contains(purpose);
@@ -274,6 +335,9 @@ impl Mandate {
                 account: facts.account.clone(),
                 url: facts.url.clone(),
                 second_factor: facts.second_factor.clone(),
+                revocation: facts.revocation.clone(),
+                because: facts.because.clone(),
+                asked: None,
                 current: facts.version.as_ref().map(|version| stored(version, by, at)),
                 settled: None,
             });
@@ -288,7 +352,8 @@ impl Mandate {
                 && !facts.levels.is_empty()
                 && facts.purposes.iter().all(|purpose| row.terms.purposes.contains(purpose))
                 && !facts.purposes.is_empty()
-                && facts.term.within(&row.terms.term);
+                && facts.term.within(&row.terms.term)
+                && row.terms.grant_end(at).is_none_or(|end| facts.term.until <= end);
             if !within {
                 return Err(FoldError("no grant wider or longer than its row"));
             }
@@ -298,7 +363,8 @@ impl Mandate {
             if facts.origin == GrantOrigin::Lead && !self.is_lead(facts.member) {
                 return Err(FoldError("a standing grant belongs to a lead"));
             }
-            self.grants.push(Grant { facts: facts.clone(), since: at, ended: None, destroyed: None });
+            let (facts, locked) = (facts.clone(), self.lock_for(facts.member));
+            self.grants.push(Grant { facts, since: at, locked, ended: None, destroyed: None });
         }
         Ok(())
     }

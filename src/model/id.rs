@@ -91,6 +91,14 @@ hex_bytes!(
     GrantId, 16
 );
 hex_bytes!(
+    /// One request for access.
+    RequestId, 16
+);
+hex_bytes!(
+    /// One incident, in every mandate it reaches.
+    IncidentId, 16
+);
+hex_bytes!(
     /// One member of the agency.
     MemberId, 16
 );

@@ -1,7 +1,12 @@
 //! A mandate: its access table, credentials and grants. `fold.rs` says how events change it.
 
+use super::access::{AccessRequest, Draft, Jurisdiction, Permission};
 use super::event::GrantFacts;
-use super::{CredentialId, Date, Digest, GrantId, Instant, MemberId, Name, ReuseTag, RowId, Term, Text, UnitId, Zone};
+use super::incident::Incident;
+use super::settlement::Recorded;
+use super::{
+    CredentialId, Date, Digest, GrantId, IncidentId, Instant, MemberId, Name, ReuseTag, RowId, Term, Text, UnitId, Zone,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -50,6 +55,16 @@ impl Level {
     pub fn parse(word: &str) -> Option<Level> {
         let word = word.trim().to_lowercase();
         Self::WORDS.iter().find(|(_, words)| words.contains(&word.as_str())).map(|(level, _)| *level)
+    }
+
+    /// Every level, the narrowest first.
+    pub fn all() -> impl Iterator<Item = Level> {
+        Self::WORDS.iter().map(|(level, _)| *level)
+    }
+
+    /// The Russian name.
+    pub fn russian(self) -> &'static str {
+        Self::WORDS.iter().find(|(level, _)| *level == self).map_or("", |(_, words)| words[1])
     }
 
     /// The English name.
@@ -184,6 +199,15 @@ pub struct RowTerms {
     pub until: Date,
     /// What those days mean in the operator's zone.
     pub term: Term,
+    /// A grant under it lasts at most so many days from when it is made («с момента предоставления доступа»).
+    pub grant_days: Option<u32>,
+}
+
+impl RowTerms {
+    /// The latest end of a grant made at a time, where the row counts from the grant.
+    pub fn grant_end(&self, at: Instant) -> Option<Instant> {
+        self.grant_days.map(|days| at.plus(i64::from(days) * 24 * 60 * 60 * 1000))
+    }
 }
 
 /// One line of the access table.
@@ -227,12 +251,37 @@ pub struct Version {
 pub struct Settled {
     /// Up to this version.
     pub version: u32,
-    /// What was done.
+    /// What was done, or why it is accepted as it is.
     pub because: Text,
+    /// Who confirmed the change; none: it was not changed, and that is accepted.
+    pub confirmed: Option<Text>,
     /// By whom.
     pub by: MemberId,
     /// When.
     pub at: Instant,
+}
+
+/// Who was asked to change a secret on its platform.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Asked {
+    /// Whom.
+    pub of: Text,
+    /// By whom.
+    pub by: MemberId,
+    /// When.
+    pub at: Instant,
+}
+
+/// Where a token is revoked (RFC 7009), and where it can be tried without harm.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationPoint {
+    /// The revocation endpoint.
+    pub endpoint: Text,
+    /// A harmless call that needs the token, or an introspection endpoint (RFC 7662).
+    pub probe: Text,
+    /// The client the token was issued to; its secret is the credential's field `client_secret`, where it has one.
+    pub client: Text,
 }
 
 /// A stored credential.
@@ -252,8 +301,14 @@ pub struct Credential {
     pub url: Text,
     /// The second factor's state.
     pub second_factor: SecondFactor,
+    /// Where an OAuth token is revoked.
+    pub revocation: Option<RevocationPoint>,
+    /// Why one of the worst kinds of access was taken.
+    pub because: Option<Text>,
     /// The current version; none for delegated access.
     pub current: Option<Version>,
+    /// Who was asked to change it, since it last was.
+    pub asked: Option<Asked>,
     /// What was done about earlier exposure.
     pub settled: Option<Settled>,
 }
@@ -313,6 +368,8 @@ pub struct Grant {
     pub facts: GrantFacts,
     /// Since when.
     pub since: Instant,
+    /// The incident that holds it locked.
+    pub locked: Option<IncidentId>,
     /// When and why it ended.
     pub ended: Option<Ended>,
     /// When the broker's half was destroyed.
@@ -342,6 +399,8 @@ pub struct Narrowed {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// Read from a file and not in force.
+    Draft(Draft),
     /// Signed and in force (its term may not have begun, or be over).
     Active,
     /// Nothing can be retrieved.
@@ -370,10 +429,16 @@ pub struct Mandate {
     pub until: Date,
     /// The operator's zone.
     pub zone: Zone,
-    /// The term.
+    /// The term; of a draft an empty one, so that nothing can be open under it.
     pub term: Term,
+    /// Under which law.
+    pub jurisdiction: Jurisdiction,
+    /// SHA-256 of the signed file, where it was read from one.
+    pub source: Option<Digest>,
     /// Where it stands.
     pub phase: Phase,
+    /// Since when it is in force, or was drafted.
+    pub since: Instant,
     /// Who leads it.
     pub leads: Vec<MemberId>,
     /// The access table.
@@ -382,6 +447,16 @@ pub struct Mandate {
     pub credentials: Vec<Credential>,
     /// The grants, ended ones too.
     pub grants: Vec<Grant>,
+    /// The operator's permissions for people outside the agency.
+    pub permissions: Vec<Permission>,
+    /// Requests for access, answered ones too.
+    pub requests: Vec<AccessRequest>,
+    /// When the grants were last reviewed.
+    pub reviewed: Option<Instant>,
+    /// Incidents, closed ones too.
+    pub incidents: Vec<Incident>,
+    /// Evidence for the closing.
+    pub evidence: Vec<Recorded>,
 }
 
 impl Mandate {

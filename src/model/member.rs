@@ -17,10 +17,12 @@ pub enum Role {
     Specialist,
     /// Reads records only.
     Auditor,
+    /// Not of the agency: gives no right, and bounds the others to what the operator permitted in writing (clause 1.2).
+    External,
 }
 
 impl Role {
-    /// Every role.
+    /// Every role that gives a right.
     pub const ALL: [Role; 4] = [Role::Owner, Role::Lead, Role::Specialist, Role::Auditor];
 
     /// The name in commands and records.
@@ -30,6 +32,7 @@ impl Role {
             Role::Lead => "lead",
             Role::Specialist => "specialist",
             Role::Auditor => "auditor",
+            Role::External => "external",
         }
     }
 }

@@ -23,6 +23,10 @@ impl Instant {
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
+    /// A time as RFC 3339 writes it, with an offset.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.trim().parse::<jiff::Timestamp>().ok().map(|at| Self(at.as_millisecond()))
+    }
     /// Seconds since the Unix epoch, for RFC 6238; 0 before it.
     pub fn unix_seconds(self) -> u64 {
         u64::try_from(self.0 / 1000).unwrap_or(0)

@@ -34,6 +34,11 @@ verbs! {
     MemberFactor = "member_factor", "Enrol a member's second factor anew.";
     MemberRemove = "member_remove", "End a member's access for good.";
     MandateOpen = "mandate_open", "Open a mandate with its access table.";
+    MandateImport = "mandate_import", "Put a mandate that was read from a file on file as a draft.";
+    MandateAnswer = "mandate_answer", "Answer a question about a draft.";
+    MandateActivate = "mandate_activate", "Put a draft in force.";
+    MandatePermit = "mandate_permit", "Put the operator's permission for an outsider on file.";
+    MandateEvidence = "mandate_evidence", "Put evidence for the closing on file.";
     MandateList = "mandate_list", "List the mandates one has to do with.";
     MandateShow = "mandate_show", "Show one mandate.";
     MandateAmend = "mandate_amend", "Add, change or remove rows.";
@@ -48,6 +53,14 @@ verbs! {
     Recipients = "recipients", "Ask whom the credentials of rows are wrapped to.";
     Grant = "grant", "Give a member access under a row.";
     Revoke = "revoke", "Take access away.";
+    Request = "request", "Ask the lead of a mandate for access.";
+    Deny = "deny", "Deny a request for access.";
+    Review = "review", "Record the decisions of an access review.";
+    RotationAsk = "rotation_ask", "Record who was asked to change an exposed secret.";
+    IncidentOpen = "incident_open", "Open an incident and lock what it reaches.";
+    IncidentNote = "incident_note", "Add to the course of an incident.";
+    IncidentClose = "incident_close", "Close an incident.";
+    IncidentList = "incident_list", "List incidents.";
     Fetch = "fetch", "Get a login's secret.";
     Code = "code", "Get a current two-factor code of a client's account.";
     Log = "log", "Read the ledger.";

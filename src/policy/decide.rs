@@ -115,6 +115,10 @@ pub fn decide(situation: &Situation<'_>) -> Result<Permit, Deny> {
     }
     check_grant(grant, now)?;
     let row = mandate.row(credential.row).ok_or(Deny::NotGranted)?;
+    // Clause 1.2: nobody from outside without the operator's written permission.
+    if member.is(Role::External) && mandate.permission(member.id(), row, now).is_none() {
+        return Err(Deny::RoleForbids);
+    }
     for term in [mandate.term, row.terms.term, grant.facts.term] {
         check_term(term, now)?;
         if !clock.may_release(term.until) {
@@ -140,6 +144,7 @@ pub fn decide(situation: &Situation<'_>) -> Result<Permit, Deny> {
 
 fn check_grant(grant: &Grant, now: Instant) -> Result<(), Deny> {
     match grant.ended.as_ref().map(|ended| &ended.why) {
+        None if grant.locked.is_some() => Err(Deny::GrantLocked),
         None => check_term(grant.facts.term, now),
         Some(Why::Term) => Err(Deny::TermExpired),
         Some(Why::KeyLost) => Err(Deny::SecretDestroyed),

@@ -29,9 +29,15 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
         | Verb::MemberResume
         | Verb::MemberRemove => [All, Never, Never, Never],
         Verb::MemberList => [All, All, Never, All],
-        Verb::MandateOpen => [Never, All, Never, Never],
-        Verb::MandateAmend => [Never, Own, Never, Never],
+        Verb::MandateOpen | Verb::MandateImport => [Never, All, Never, Never],
+        Verb::MandateAmend | Verb::MandateAnswer | Verb::MandateActivate => [Never, Own, Never, Never],
+        Verb::Deny | Verb::Review => [Never, Own, Never, Never],
         Verb::MandateEnd | Verb::MandateSettle | Verb::MandateClose => [All, Own, Never, Never],
+        Verb::MandatePermit | Verb::MandateEvidence | Verb::RotationAsk => [All, Own, Never, Never],
+        Verb::IncidentOpen | Verb::IncidentNote | Verb::IncidentClose => [All, Own, Never, Never],
+        Verb::IncidentList => [All, Own, Never, All],
+        // Whose mandate it is does not matter: what one does not know of, one cannot see by asking either.
+        Verb::Request => [All, All, All, Never],
         Verb::MandateList | Verb::MandateShow | Verb::Due | Verb::Status => [All, Own, Granted, All],
         Verb::CredentialAdd | Verb::CredentialRotate | Verb::Reuse | Verb::Recipients | Verb::Grant => {
             [Never, Own, Never, Never]
@@ -50,6 +56,7 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
         Role::Lead => lead,
         Role::Specialist => specialist,
         Role::Auditor => auditor,
+        Role::External => Never,
     }
 }
 
@@ -61,8 +68,10 @@ pub fn needs_step_up(verb: Verb) -> bool {
             | Verb::MemberRole
             | Verb::MemberRemove
             | Verb::MemberFactor
+            | Verb::MandateActivate
             | Verb::MandateEnd
             | Verb::MandateClose
+            | Verb::IncidentClose
             | Verb::Extract
             | Verb::Backup
             | Verb::ConfirmClock

@@ -643,13 +643,13 @@ fn stays_dead(world: &World, copies: &[Files], at: &str) {
 /// An agency whose journal is almost long.
 fn long_journal() -> World {
     let (world, _) = agency();
-    world.open().unwrap().note((0..700).map(|size| head(UNIT_B, size)).collect()).unwrap();
+    world.open().unwrap().note((0..160).map(|size| head(UNIT_B, size)).collect()).unwrap();
     world
 }
 
 /// Makes it long by one note that also grants.
 fn lengthen(world: &World, new_key: &Key) -> bool {
-    let mut changes: Vec<Change> = (0..100).map(|size| head(UNIT_B, 700 + size)).collect();
+    let mut changes: Vec<Change> = (0..100).map(|size| head(UNIT_B, 160 + size)).collect();
     changes.push(Change::Granted(UNIT_A, grant(4), new_key.duplicate(), Instant(9_000_004)));
     world.open().unwrap().note(changes).is_ok()
 }

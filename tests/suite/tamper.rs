@@ -874,6 +874,13 @@ fn program(world: &World, gate: &Arc<Between>, member: &str) -> Program {
     program
 }
 
+/// The program of an unlocked member, as the next command starts it: nothing is kept from an earlier hello.
+fn untold(world: &World, gate: &Arc<Between>, member: &str) -> Program {
+    let new = || Program::new(gate.clone(), world.identity(member), &world.path("state"), Arc::new(System));
+    let answer = new().unlock(world.fresh_code(member), 8 * 3_600_000).unwrap();
+    new().under(answer.session, answer.reuse_key)
+}
+
 /// The pointers to every value inside a JSON document.
 fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
     all.push(at.to_owned());
@@ -1183,13 +1190,16 @@ fn a_substituted_charter_or_recovery_recipient_is_not_believed() {
         ("no document", vec![Blob(vec![1, 2, 3])]),
     ];
     for (what, charters) in cases {
+        // A program that was told nothing yet; one that was keeps to what it verified.
+        let [sasha, lena] = ["Sasha", "Lena"].map(|member| untold(&lied.world, &lied.gate, member));
         *lied.gate.hello.lock().unwrap() = Some(Box::new(move |hello| hello.charters.clone_from(&charters)));
         let before = lied.gate.seen.lock().unwrap().len();
-        let fetched = lied.sasha.fetch(&lied.crm, None).map(|_| ());
+        let fetched = sasha.fetch(&lied.crm, None).map(|_| ());
         assert!(matches!(fetched, Err(AgentError::Untrusted(_))), "{what}: {fetched:?}");
         let rotated = lena.rotate(&found, Some((fields(), facts(&lena, 2))), None);
         assert!(matches!(rotated, Err(AgentError::Untrusted(_))), "{what}: {rotated:?}");
         assert_eq!(lied.gate.seen.lock().unwrap().len(), before, "{what}: nothing was sent");
+        lied.gate.be_honest();
     }
     lied.gate.be_honest();
     assert_eq!(lied.fetch(|_| ()).unwrap(), lied.password);
