@@ -1,6 +1,7 @@
 //! Wires the rooms together: hands the in-process broker to the member's program behind a trait of `api`.
 #![forbid(unsafe_code)]
 
+use mandatum::agent::revocation::Wire;
 use mandatum::agent::{KernelKeys, System};
 use mandatum::api::Host;
 use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, own_from_stdin};
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         session_keys: Arc::new(KernelKeys),
         terminal: &mut RealTerminal,
         wait: &std::thread::sleep,
+        wire: Wire::new,
         demo: Some(&demo),
     };
     ExitCode::from(cli.run(&mut edge))

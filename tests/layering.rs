@@ -21,8 +21,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     // DESIGN's table gives api only model; Signed, Ctx and Record are the wire's own types.
     ("api", &["crypto", "ledger", "model"]),
     ("broker", &["api", "anchor", "store", "ledger", "crypto", "policy", "model"]),
+    ("paperwork", &["ledger", "model"]),
     ("agent", &["api", "crypto", "ledger", "model"]),
-    ("cli", &["agent", "api", "ledger", "model"]),
+    ("cli", &["agent", "api", "paperwork", "ledger", "model"]),
     ("host", &["broker", "anchor", "store", "crypto", "ledger", "api", "model"]),
 ];
 
@@ -35,6 +36,8 @@ const CRATES: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["store"]),
     (&["keyring"], &["anchor", "agent"]),
     (&["linux_keyutils"], &["agent"]),
+    (&["ureq", "log"], &["agent"]),
+    (&["docx_rs", "zip", "quick_xml"], &["paperwork"]),
     (
         &["clap", "comfy_table", "indicatif", "rpassword", "arboard", "qrcode", "zxcvbn", "bip39", "anyhow"],
         &["cli", "main.rs"],

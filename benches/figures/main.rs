@@ -174,7 +174,7 @@ fn add_and_revoke_figures(scale: &Scale, many: &mut Office, report: &mut Report)
                 "add",
                 Box::new(|round| {
                     let path = format!("{}/fresh {round}", path(round * 31 % scale.mandates, 3));
-                    cold(many.command(OWNER).args(["credential", "add", &path, "--generate"]))
+                    cold(many.command(OWNER).args(["credential", "add", &path, "--generate", "--totp-unknown"]))
                 }),
             ),
             ("revoke", Box::new(|round| cold(many.command(OWNER).args(["revoke", "Sasha", &path(mandate, round)])))),

@@ -8,8 +8,8 @@ use mandatum::anchor::{EpochKeys, FileKeys};
 use mandatum::api::{self, EnrolLoad, EpochKeyPlace, Founding, Host, MandateView, MemberAddAsk, Places, RowSpec};
 use mandatum::host::{LocalHost, SystemClock};
 use mandatum::model::{
-    Clock, CredentialFacts, CredentialId, Date, Digest, GrantFacts, GrantId, GrantOrigin, Instant, Jurisdiction, Kind, Level, Name,
-    NewVersion, Role, Row, SecondFactor, Strength, Text, Uptime, VaultId, Zone,
+    Clock, CredentialFacts, CredentialId, Date, Digest, GrantFacts, GrantId, GrantOrigin, Instant, Jurisdiction, Kind,
+    Level, Name, NewVersion, Role, Row, SecondFactor, Strength, Text, Uptime, VaultId, Zone,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

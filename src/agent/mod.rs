@@ -7,6 +7,7 @@
 mod identity;
 mod pins;
 mod program;
+pub mod revocation;
 mod session;
 mod wrapping;
 

@@ -4,8 +4,8 @@ use super::identity::{Identity, Newcomer, to_json};
 use super::pins::Pins;
 use super::wrapping::{NewSecret, Prepared, wrap_onward, wrap_version};
 use crate::api::{
-    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, Hello, LocateAsk, Located, MandateView, NameAsk, Nothing,
-    Proof, RecipientLine, RecipientsAsk, Refusal, Released, Request, Seen, UnlockAnswer, UnlockAsk, WrapsLoad,
+    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, Hello, LocateAsk, Located, MandateView, NameAsk,
+    Nothing, Proof, RecipientLine, RecipientsAsk, Refusal, Released, Request, Seen, UnlockAnswer, UnlockAsk, WrapsLoad,
 };
 use crate::crypto::{
     Ctx, Dek, Entropy, Fields, Key, Secret, Signed, Statement, Topic, commitment, derive_reuse_tag, hash, open_ct,
@@ -166,9 +166,8 @@ impl Program {
             ask,
         };
         let sign = |request: &Request<C::Ask>| self.identity.sign.sign(Topic::Request, to_json(request));
-        let send = |signed: &Signed| {
-            self.gate.call(Frame { verb: C::VERB, request: signed.clone(), load: load.clone() })
-        };
+        let send =
+            |signed: &Signed| self.gate.call(Frame { verb: C::VERB, request: signed.clone(), load: load.clone() });
         let mut signed = sign(&request);
         let mut answer = send(&signed);
         if was_kept && matches!(answer, Err(Refusal::Authentication(_))) {
@@ -178,7 +177,8 @@ impl Program {
             signed = sign(&request);
             answer = send(&signed);
         }
-        let answer = serde_json::from_slice(&answer?).map_err(|_| AgentError::Untrusted("it is not of this version"))?;
+        let answer =
+            serde_json::from_slice(&answer?).map_err(|_| AgentError::Untrusted("it is not of this version"))?;
         Ok((answer, signed, seen, directory))
     }
 

@@ -1,8 +1,8 @@
 //! One request type per verb.
 
 use super::views::{
-    CredentialLine, DueLine, ExposureLine, IncidentView, Located, LogLine, MandateLine, MandateView, MemberLine, Overview, Proof,
-    RecipientLine, Released, ReuseLine, VerifyReport,
+    CredentialLine, DueLine, ExposureLine, IncidentView, Located, LogLine, MandateLine, MandateView, MemberLine,
+    Overview, Proof, RecipientLine, Released, ReuseLine, VerifyReport,
 };
 use super::{Call, Seen};
 use crate::crypto::{Ctx, Hasher, Signed};

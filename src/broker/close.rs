@@ -161,14 +161,22 @@ pub fn unsettled(vault: &mut Vault<'_>, mandate: &Mandate) -> Result<Vec<String>
 /// The legs of the closing that nobody has put evidence on file for. A draft that never was in force has none.
 fn open_legs(mandate: &Mandate) -> Vec<String> {
     let mut open = Vec::new();
-    if mandate.rows.is_empty() {
+    if mandate.open_incidents().next().is_some() {
+        open.push("an incident is still open ('incident close')".into());
+    }
+    if !mandate.was_in_force() {
         return open;
     }
-    let unrevoked = |c: &&crate::model::Credential| c.settled.is_none() && mandate.platform_leg(c.id).is_none();
+    let unrevoked = |c: &&crate::model::Credential| {
+        let version = c.current.as_ref().map_or(0, |version| version.number);
+        c.settled.as_ref().is_none_or(|settled| settled.version < version) && mandate.platform_leg(c.id).is_none()
+    };
     for credential in mandate.credentials.iter().filter(unrevoked) {
         let system = mandate.rows.iter().find(|row| row.id == credential.row).map_or("?", |row| row.system.as_str());
         let name = credential_name(system, credential.name.as_str());
-        open.push(format!("{name}: nobody put on file that its access was taken away on the platform ('mandate revoked')"));
+        open.push(format!(
+            "{name}: nobody put on file that its access was taken away on the platform ('mandate revoked')"
+        ));
     }
     match mandate.choice() {
         None => open.push("the operator's choice, return or delete, is not on file ('mandate choice')".into()),
@@ -179,9 +187,6 @@ fn open_legs(mandate: &Mandate) -> Vec<String> {
     }
     if mandate.copies_leg().is_none() {
         open.push("nobody declared what became of copies outside the vault ('mandate copies')".into());
-    }
-    if mandate.open_incidents().next().is_some() {
-        open.push("an incident is still open ('incident close')".into());
     }
     open
 }

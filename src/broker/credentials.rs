@@ -11,8 +11,8 @@ use crate::api::{
 use crate::crypto::{Ctx, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
 use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{
-    CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor,
-    UnitId, Verb,
+    CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor, UnitId,
+    Verb,
 };
 use crate::policy::{self, Scope};
 use crate::store::{SecretRow, WrapRow};

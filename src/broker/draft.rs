@@ -97,7 +97,8 @@ pub fn activate(
     let mut mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
     let open = mandate.draft().map_or(0, |draft| draft.questions);
     if open > 0 {
-        let sentence = format!("{open} questions about it are open; 'mandatum mandate show' lists them, 'mandate answer' answers");
+        let sentence =
+            format!("{open} questions about it are open; 'mandatum mandate show' lists them, 'mandate answer' answers");
         return Err(Refusal::input("mandate", sentence));
     }
     if ask.rows.is_empty() {

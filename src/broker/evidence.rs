@@ -22,13 +22,17 @@ pub fn evidence(
             return Err(Refusal::input("how", "say how the access was taken away on the platform, and by whom"));
         }
         Evidence::Copies { by, none, declaration, .. } if by.is_empty() || (!none && declaration.is_empty()) => {
-            return Err(Refusal::input("copies", "say who declares it, and which copies there were and what became of them"));
+            return Err(Refusal::input(
+                "copies",
+                "say who declares it, and which copies there were and what became of them",
+            ));
         }
         // Logins are handed back while they can still be fetched.
         Evidence::Chosen { choice: Choice::Return, .. }
             if mandate.phase != Phase::Active && mandate.returned().is_none() =>
         {
-            let sentence = "the mandate is over and nothing can be retrieved for a return; a return is made before 'mandate end'";
+            let sentence =
+                "the mandate is over and nothing can be retrieved for a return; a return is made before 'mandate end'";
             return Err(Refusal::input("choice", sentence));
         }
         _ => {}

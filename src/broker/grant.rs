@@ -74,13 +74,7 @@ pub fn grant(
 }
 
 /// What a grant may not outlast beside its row: days that count from the grant, and an outsider's permission.
-fn check_lasts(
-    mandate: &Mandate,
-    row: &Row,
-    facts: &GrantFacts,
-    member: &Member,
-    now: Instant,
-) -> Result<(), Refusal> {
+fn check_lasts(mandate: &Mandate, row: &Row, facts: &GrantFacts, member: &Member, now: Instant) -> Result<(), Refusal> {
     if let Some(end) = row.terms.grant_end(now)
         && end < facts.term.until
     {

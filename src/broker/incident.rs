@@ -1,14 +1,12 @@
 //! `incident open/note/close/list` (clause 4.2).
 
 use super::caller::Caller;
+use super::exposure;
 use super::mandates::encode;
 use super::recorder::Draft;
 use super::vault::Vault;
-use super::exposure;
 use crate::anchor::Change;
-use crate::api::{
-    IncidentCloseAsk, IncidentNoteAsk, IncidentOpenAsk, IncidentView, Nothing, Refusal, Request,
-};
+use crate::api::{IncidentCloseAsk, IncidentNoteAsk, IncidentOpenAsk, IncidentView, Nothing, Refusal, Request};
 use crate::ledger::Outcome;
 use crate::model::{Event, Incident, IncidentId, Mandate, MemberId, Phase, Text};
 
@@ -25,17 +23,19 @@ pub fn open(
 ) -> Result<Vec<IncidentView>, Refusal> {
     let IncidentOpenAsk { operator, facts } = request.ask;
     if facts.detected > vault.now().plus(60_000) || facts.since.is_some_and(|since| since > facts.detected) {
-        return Err(Refusal::input("detected", "an incident is detected now or earlier, and began before it was detected"));
+        return Err(Refusal::input(
+            "detected",
+            "an incident is detected now or earlier, and began before it was detected",
+        ));
     }
     if facts.member.is_some_and(|member| vault.roster.member(member).is_none()) {
         return Err(Refusal::NotFound);
     }
     let mandates = in_reach(vault, caller, operator.as_ref())?;
-    let touched = |mandate: &Mandate| {
-        operator.is_some() || facts.member.is_none_or(|member| mandate.concerns(member))
-    };
+    let touched = |mandate: &Mandate| facts.member.is_none_or(|member| mandate.concerns(member));
     let (mut drafts, mut after) = (Vec::new(), Vec::new());
-    for mut mandate in mandates.into_iter().filter(|m| matches!(m.phase, Phase::Active | Phase::Ended(_)) && touched(m)) {
+    for mut mandate in mandates.into_iter().filter(|m| matches!(m.phase, Phase::Active | Phase::Ended(_)) && touched(m))
+    {
         let event = Event::IncidentOpened { grants: mandate.reached(facts.member), facts: facts.clone() };
         let applied = mandate.apply(&event, Some(caller.id()), vault.now());
         applied.map_err(|error| Refusal::input("incident", error.to_string()))?;
@@ -71,7 +71,12 @@ pub fn note(vault: &mut Vault<'_>, caller: &Caller, request: Request<IncidentNot
 ///
 /// # Errors
 /// [`Refusal::NotFound`] where it is not open.
-pub fn close(vault: &mut Vault<'_>, caller: &Caller, request: Request<IncidentCloseAsk>, (): ()) -> Result<(), Refusal> {
+pub fn close(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<IncidentCloseAsk>,
+    (): (),
+) -> Result<(), Refusal> {
     let IncidentCloseAsk { incident, unlock, outcome } = request.ask;
     if outcome.is_empty() {
         return Err(Refusal::input("outcome", "say what came of it"));
@@ -129,7 +134,8 @@ fn in_reach(vault: &mut Vault<'_>, caller: &Caller, operator: Option<&Text>) -> 
 
 fn view(vault: &mut Vault<'_>, mandate: &Mandate, id: IncidentId) -> Result<IncidentView, Refusal> {
     let incident: Incident = mandate.incident(id).ok_or(Refusal::NotFound)?.clone();
-    let rows: Vec<_> = incident.locked.iter().filter_map(|id| mandate.grant(*id)).map(|grant| grant.facts.row).collect();
+    let rows: Vec<_> =
+        incident.locked.iter().filter_map(|id| mandate.grant(*id)).map(|grant| grant.facts.row).collect();
     let systems = mandate.rows.iter().filter(|row| rows.contains(&row.id)).map(|row| row.system.clone()).collect();
     let exposure = exposure::lines(vault, std::slice::from_ref(mandate), incident.facts.member)?;
     let people = incident.facts.member.into_iter().chain([incident.by]);

@@ -90,7 +90,9 @@ fn line(vault: &Vault<'_>, mandate: Option<&Mandate>, record: Record) -> LogLine
             systems.extend(credentials.iter().map(|facts| of_credential(facts.id)));
         }
         Outcome::Mandate(
-            Event::Rotated { credential, .. } | Event::Settled { credential, .. } | Event::RotationAsked { credential, .. },
+            Event::Rotated { credential, .. }
+            | Event::Settled { credential, .. }
+            | Event::RotationAsked { credential, .. },
         ) => {
             systems.push(of_credential(*credential));
         }

@@ -10,8 +10,8 @@ use crate::api::{
 use crate::crypto::{Context, Entropy, Key, hash, open_exact, seal_exact, wrap_note};
 use crate::ledger::Outcome;
 use crate::model::{
-    Date, Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, MemberId, Name, Phase, Role, RosterEvent, Row, RowChange,
-    RowId, RowTerms, Term, Text, UnitId, VaultId, Verb, Zone,
+    Date, Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, MemberId, Name, Phase, Role, RosterEvent,
+    Row, RowChange, RowId, RowTerms, Term, Text, UnitId, VaultId, Verb, Zone,
 };
 use crate::policy::{self, Scope};
 
@@ -93,10 +93,9 @@ pub fn lead_named(vault: &Vault<'_>, caller: &Caller, name: Option<&Name>) -> Re
 /// One active mandate of an operator at a time: which one a name means must not be a guess.
 pub fn check_none_active(vault: &mut Vault<'_>, caller: &Caller, operator: &Name) -> Result<(), Refusal> {
     match vault.find(caller.member(), Verb::MandateShow, &text(operator.as_str())?) {
-        Ok(known) if known.phase == Phase::Active => Err(Refusal::input(
-            "operator",
-            "an active mandate of this operator is open; amend or end it first",
-        )),
+        Ok(known) if known.phase == Phase::Active => {
+            Err(Refusal::input("operator", "an active mandate of this operator is open; amend or end it first"))
+        }
         _ => Ok(()),
     }
 }
@@ -167,8 +166,13 @@ pub fn view(vault: &mut Vault<'_>, mut mandate: Mandate, only: Option<MemberId>)
         let rows: Vec<RowId> = mandate.grants.iter().map(|grant| grant.facts.row).collect();
         mandate.rows.retain(|row| rows.contains(&row.id));
         mandate.credentials.retain(|credential| rows.contains(&credential.row));
+        mandate.requests.retain(|request| request.by == member);
+        mandate.permissions.retain(|permission| permission.member == member);
+        (mandate.incidents, mandate.evidence) = (Vec::new(), Vec::new());
     }
     let people = mandate.leads.iter().chain(mandate.grants.iter().map(|grant| &grant.facts.member));
+    let people = people.chain(mandate.requests.iter().map(|request| &request.by));
+    let people = people.chain(mandate.permissions.iter().map(|permission| &permission.member));
     let members = people.map(|id| (*id, vault.name_of(*id))).collect();
     let head = vault.segment(mandate.unit)?.head;
     Ok(MandateView { mandate, members, head: Seen { size: head.size, root: head.root } })
@@ -329,10 +333,7 @@ fn standing_grants(vault: &Vault<'_>, rows: &[RowChange], leads: &[MemberId]) ->
             row: *row,
             levels: terms.levels.clone(),
             purposes: terms.purposes.clone(),
-            term: Term {
-                until: terms.term.until.min(terms.grant_end(vault.now()).unwrap_or(Instant::MAX)),
-                ..terms.term
-            },
+            term: terms.term,
             origin: GrantOrigin::Lead,
         }));
     }

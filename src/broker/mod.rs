@@ -234,7 +234,12 @@ type Operation<C> = fn(
 
 fn run<C: Call>(vault: &mut Vault<'_>, caller: &Caller, frame: &Frame, work: Operation<C>) -> Result<Vec<u8>, Refusal> {
     // The signature was verified over exactly these bytes; now they are parsed strictly.
-    let request = serde_json::from_slice(caller.signed_bytes()).map_err(|_| malformed())?;
+    let request: api::Request<C::Ask> = serde_json::from_slice(caller.signed_bytes()).map_err(|_| malformed())?;
+    // An audit compares what was signed with the event: what was read must be all of it, value for value.
+    let signed: Option<serde_json::Value> = serde_json::from_slice(caller.signed_bytes()).ok();
+    if signed.is_none() || serde_json::to_value(&request).ok() != signed {
+        return Err(malformed());
+    }
     let load = if frame.load.is_empty() {
         C::Load::default()
     } else {

@@ -157,9 +157,8 @@ fn open_incidents(caller: &Caller, mandates: &[Mandate]) -> Vec<(Name, IncidentK
     let led = mandates.iter().filter(|m| policy::reach(caller.member(), Verb::Status, Some(m)) > Scope::Granted);
     let of = |mandate: &Mandate| -> Vec<(Name, IncidentKind, Instant, bool)> {
         let open = mandate.open_incidents();
-        let line = |i: &crate::model::Incident| {
-            (mandate.operator.clone(), i.facts.kind, i.facts.detected, i.told().is_some())
-        };
+        let line =
+            |i: &crate::model::Incident| (mandate.operator.clone(), i.facts.kind, i.facts.detected, i.told().is_some());
         open.map(line).collect()
     };
     led.flat_map(of).collect()

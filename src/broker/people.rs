@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::vault::Vault;
+use crate::anchor::Change;
 use crate::api::{DenyAsk, MandatePermitAsk, Refusal, Request, RequestAsk, ReviewAsk};
 use crate::model::{Event, GrantId, GrantOrigin, Mandate, Phase, Role, Text};
 
@@ -21,6 +22,9 @@ pub fn permit(
         let sentence = format!("{} is of the agency and needs no permission of the operator", member.name());
         return Err(Refusal::input("member", sentence));
     }
+    if member.id() == caller.id() {
+        return Err(Refusal::input("member", "nobody puts a permission for themselves on file"));
+    }
     let mandate = vault.find(caller.member(), caller.verb(), &ask.operator)?;
     vault.change(caller, mandate, Event::Permitted { permission: ask.permission })?;
     Ok(())
@@ -35,9 +39,14 @@ pub fn request(vault: &mut Vault<'_>, caller: &Caller, request: Request<RequestA
     if wish.levels.is_empty() || wish.reason.is_empty() {
         return Err(Refusal::input("reason", "a request says at which level and what it is needed for"));
     }
-    match addressed(vault, &operator, &wish.system)? {
+    let taken = match addressed(vault, &operator, &wish.system)? {
         Some(mandate) => vault.change(caller, mandate, Event::Requested { wish }).map(drop),
-        None => caller.record_refused(vault).map(drop),
+        None => Err(Refusal::NotFound),
+    };
+    match taken {
+        // What a mandate cannot take in answers like one that is not there.
+        Err(Refusal::Input { .. } | Refusal::NotFound) => caller.record_refused(vault).map(drop),
+        other => other,
     }
 }
 
@@ -72,12 +81,11 @@ pub fn review(vault: &mut Vault<'_>, caller: &Caller, request: Request<ReviewAsk
     if missing > 0 {
         return Err(Refusal::input("review", format!("{missing} grants have no decision; a review decides on each")));
     }
-    let ends: Vec<GrantId> = lines.iter().map(|line| line.grant).collect();
-    let mandate = vault.change(caller, mandate, Event::Reviewed { lines })?;
-    // The anchor sweeps by the new ends.
-    let ends = mandate.live_grants().filter(|grant| ends.contains(&grant.facts.id));
-    let ends = ends.map(|grant| crate::anchor::Change::Ends(mandate.unit, grant.facts.id, grant.facts.term.until));
-    let ends: Vec<crate::anchor::Change> = ends.collect();
-    vault.anchor.note(ends)?;
+    let reviewed: Vec<GrantId> = lines.iter().map(|line| line.grant).collect();
+    // The anchor learns the new ends first: after a crash between, keys die no later than they should.
+    vault.change_after(caller, mandate, Event::Reviewed { lines }, |after| {
+        let ends = after.live_grants().filter(|grant| reviewed.contains(&grant.facts.id));
+        ends.map(|grant| Change::Ends(after.unit, grant.facts.id, grant.facts.term.until)).collect()
+    })?;
     Ok(())
 }

@@ -121,11 +121,26 @@ impl Vault<'_> {
     ///
     /// # Errors
     /// Input where the event does not follow; else as [`Vault::record`].
-    pub fn change(&mut self, caller: &Caller, mut mandate: Mandate, event: Event) -> Result<Mandate, Refusal> {
+    pub fn change(&mut self, caller: &Caller, mandate: Mandate, event: Event) -> Result<Mandate, Refusal> {
+        self.change_after(caller, mandate, event, |_| Vec::new())
+    }
+
+    /// As [`Vault::change`], with what the anchor must know before the record, as the state after it says.
+    ///
+    /// # Errors
+    /// As [`Vault::change`].
+    pub fn change_after(
+        &mut self,
+        caller: &Caller,
+        mut mandate: Mandate,
+        event: Event,
+        before: impl FnOnce(&Mandate) -> Vec<Change>,
+    ) -> Result<Mandate, Refusal> {
         let applied = mandate.apply(&event, Some(caller.id()), self.now());
         applied.map_err(|error| Refusal::input("mandate", error.to_string()))?;
+        let before = before(&mandate);
         let draft = Draft { unit: mandate.unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
-        self.record(Some(caller), vec![draft], Vec::new(), |_| Ok(()))?;
+        self.record(Some(caller), vec![draft], before, |_| Ok(()))?;
         Ok(mandate)
     }
 

@@ -140,7 +140,8 @@ fn bury(vault: &mut Vault<'_>, mut mandate: Mandate) -> Result<u64, Refusal> {
     let dead: Vec<GrantId> =
         mandate.live_grants().map(|g| g.facts.id).filter(|id| segment.grant(*id).is_none()).collect();
     let (closed, retain_until) = (segment.state_key.is_none(), segment.retain_until);
-    let over = mandate.phase == Phase::Active && (closed || !super::vault::opens_state(segment, id, &stored));
+    let over = matches!(mandate.phase, Phase::Active | Phase::Draft(_))
+        && (closed || !super::vault::opens_state(segment, id, &stored));
     let mut events = Vec::new();
     if over {
         events.push(Event::Ended { why: Why::KeyLost });

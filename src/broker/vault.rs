@@ -144,7 +144,8 @@ impl<'a> Vault<'a> {
     /// over. The same answer where there is none and where it is not theirs.
     pub fn find(&mut self, member: &Member, verb: Verb, operator: &Text) -> Result<Mandate, Refusal> {
         // `operator#draft` means the draft alone, where a mandate is in force beside it.
-        let draft_of = operator.as_str().strip_suffix("#draft").and_then(|name| Text::parse(name).ok());
+        let shown = operator.as_str().strip_suffix("#draft").filter(|_| verb == Verb::MandateShow);
+        let draft_of = shown.and_then(|name| Text::parse(name).ok());
         if let Some(name) = draft_of {
             let mut drafts = self.labelled(name.folded())?;
             drafts.retain(|m| m.draft().is_some() && policy::reach(member, verb, Some(m)) != Scope::Never);
@@ -163,9 +164,11 @@ impl<'a> Vault<'a> {
             policy::reach(member, verb, Some(mandate)) != Scope::Never && (!of_drafts || mandate.draft().is_some())
         });
         let rank = |mandate: &Mandate| match mandate.phase {
-            Phase::Active => (3, mandate.term.from),
-            Phase::Draft(_) if verb == Verb::MandateShow => (2, mandate.term.from),
-            Phase::Ended(_) => (1, mandate.term.from),
+            Phase::Active => (4, mandate.term.from),
+            // What is discarded is a draft, not what is over already.
+            Phase::Draft(_) if verb == Verb::MandateEnd => (3, mandate.term.from),
+            Phase::Ended(_) => (2, mandate.term.from),
+            Phase::Draft(_) if verb == Verb::MandateShow => (1, mandate.term.from),
             Phase::Draft(_) | Phase::Closed { .. } => (0, mandate.term.from),
         };
         found.into_iter().max_by_key(rank).ok_or(Refusal::NotFound)

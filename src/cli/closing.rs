@@ -6,12 +6,13 @@ use super::failure::Failure;
 use super::mandates::CredentialPath;
 use super::people::paper;
 use super::terminal::table;
-use crate::agent::{Fields, Program, hash};
+use crate::agent::revocation::{AddressError, Client, Order, Outcome, Point, revoke_token};
+use crate::agent::{Fields, Program, Secret, hash};
 use crate::api::{
     ExposureAsk, ExposureCall, ExposureLine, MandateEvidenceAsk, MandateEvidenceCall, MandateView, RotationAskAsk,
     RotationAskCall,
 };
-use crate::model::{Choice, Credential, Digest, Evidence, Kind, Row, Text};
+use crate::model::{Choice, Credential, Digest, Evidence, Kind, Phase, RevocationPoint, Row, Text};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -139,7 +140,10 @@ pub fn revoked(context: &mut Context<'_, '_>, args: RevokedArgs) -> Result<(), F
     }
     let count = chosen.len();
     context.result(&serde_json::json!({"operator": operator, "on_file": count}), || {
-        format!("On file: access taken away on the platform, for {}.", super::failure::count(u64::try_from(count).unwrap_or(0), "credential"))
+        format!(
+            "On file: access taken away on the platform, for {}.",
+            super::failure::count(u64::try_from(count).unwrap_or(0), "credential")
+        )
     })
 }
 
@@ -218,6 +222,57 @@ fn seal_package(args: &ReturnArgs, items: &[Item]) -> Result<Vec<u8>, Failure> {
         .collect();
     serde_json::to_writer_pretty(&mut *plain, &list).map_err(|error| Failure::unexpected(error.to_string()))?;
     Program::seal_to(args.to.as_str(), &plain).map_err(|error| Failure::input("to", error))
+}
+
+/// Takes back at their platforms the OAuth tokens that have a revocation endpoint, and proves that they are dead. A
+/// token that is proven dead gets its evidence; any other outcome leaves a task, said in words.
+///
+/// # Errors
+/// Denied; whatever fetching the token returns.
+pub fn revoke_tokens(
+    context: &mut Context<'_, '_>,
+    program: &Program,
+    operator: &Text,
+) -> Result<Vec<String>, Failure> {
+    let view = program.mandate(operator.clone())?;
+    let mut said = Vec::new();
+    if view.mandate.phase != Phase::Active {
+        return Ok(said);
+    }
+    for credential in view.mandate.credentials.iter().filter(|c| view.mandate.platform_leg(c.id).is_none()) {
+        let (Some(point), Some(row)) = (&credential.revocation, view.mandate.row(credential.row)) else { continue };
+        let name = format!("{operator}/{}", row.system);
+        let found = program.locate(operator.clone(), Text::parse(row.system.as_str())?, None, true);
+        // An owner who leads nothing here cannot fetch it: the token stays a task.
+        let located = found.ok().into_iter().flatten().find(|located| located.credential == credential.id);
+        let Some(located) = located.filter(|located| located.grant.is_some()) else {
+            said.push(format!("{name}: not revoked; its lead does it, or the operator on the platform"));
+            continue;
+        };
+        let fetched = program.fetch(&located, row.terms.purposes.first().cloned())?;
+        match revoke_one(context, point, &fetched.fields) {
+            Ok(outcome) => {
+                if matches!(outcome, Outcome::Dead { .. }) {
+                    let (how, by) = (Text::parse(&outcome.english())?, Text::parse("mandatum")?);
+                    put(program, operator, Evidence::Revoked { credential: credential.id, how, by, proof: None })?;
+                }
+                let task = if outcome.leaves_a_task() { " This stays a task for a person." } else { "" };
+                said.push(format!("{name}: {outcome}{task}"));
+            }
+            Err(error) => said.push(format!("{name}: {error}. This stays a task for a person.")),
+        }
+    }
+    Ok(said)
+}
+
+fn revoke_one(context: &Context<'_, '_>, record: &RevocationPoint, fields: &Fields) -> Result<Outcome, AddressError> {
+    let empty = Secret::copy_of(b"");
+    let token = fields.field(Kind::OauthToken.main_field()).unwrap_or(&empty);
+    let wire = (context.edge.wire)();
+    let point = Point::read(record, &wire)?;
+    let client = Client::of(record, fields.field("client_secret"));
+    let order = Order { point: &point, token, hint: None, client };
+    Ok(revoke_token(&wire, &order, &|| context.now(), context.edge.wait))
 }
 
 /// Runs a rotation command.

@@ -2,10 +2,11 @@
 
 use super::failure::Failure;
 use super::terminal::{Terminal, trim_secret};
+use crate::agent::revocation::Wire;
 use crate::agent::{Entropy, Identity, Program, Secret, Session, SessionKeys, Sessions, identity_path};
 use crate::api::{Host, Places};
-use crate::paperwork::Lang;
 use crate::model::{Blob, Clock, Date, Deny, Instant, Name, Nonce, SessionId, Text, VaultId, Zone};
+use crate::paperwork::Lang;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub struct Edge<'a> {
     pub terminal: &'a mut dyn Terminal,
     /// Waits, when the next two-factor code is needed.
     pub wait: &'a dyn Fn(Duration),
+    /// How tokens are revoked over the network.
+    pub wire: fn() -> Wire,
     /// Makes an edge with another clock, for the demo: what it runs is this program on its own vault.
     pub demo: Option<&'a DemoEdge>,
 }
@@ -136,7 +139,11 @@ impl<'a, 'b> Context<'a, 'b> {
 
     /// The language of texts for people: as asked for, or the locale's.
     pub fn lang(&self) -> Lang {
-        let locale = || ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        let locale = || {
+            ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        };
         self.global.lang.unwrap_or_else(|| match locale() {
             Some(locale) if locale.starts_with("ru") => Lang::Ru,
             _ => Lang::En,

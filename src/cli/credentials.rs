@@ -1,6 +1,7 @@
 //! `credential …`: stored logins, keys and tokens.
 
 use super::context::{Context, read_secret_file};
+use super::drafts::catalogue;
 use super::failure::Failure;
 use super::fetch::locate;
 use super::generate;
@@ -14,6 +15,7 @@ use crate::model::{
     CredentialFacts, CredentialId, Digest, Kind, NewVersion, ReuseTag, RevocationPoint, Row, SecondFactor, Strength,
     Text,
 };
+use crate::paperwork::catalogue::{Found, Platform};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -74,6 +76,21 @@ pub struct AddArgs {
     /// Where it is used
     #[arg(long, value_name = "URL")]
     url: Option<Text>,
+    /// Why one of the worst kinds of access is taken, where a better one would do
+    #[arg(long, value_name = "TEXT")]
+    because: Option<Text>,
+    /// Nobody knows yet whether the account has a second factor: it stays on the list of findings
+    #[arg(long, conflicts_with_all = ["totp_file", "totp_elsewhere", "no_totp"])]
+    totp_unknown: bool,
+    /// Where an OAuth token is revoked (RFC 7009) [default: as the platform catalogue says]
+    #[arg(long, value_name = "URL")]
+    revocation_url: Option<Text>,
+    /// A harmless call that needs the token, or an introspection endpoint: proves that a revoked token is dead
+    #[arg(long, value_name = "URL", requires = "revocation_url")]
+    probe_url: Option<Text>,
+    /// The client the OAuth token was issued to
+    #[arg(long, value_name = "ID")]
+    client_id: Option<Text>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -174,10 +191,15 @@ pub struct Given {
 }
 
 fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
-    let given = given(context, &args.source, args.kind, args.user, args.url, &args.path.to_string())?;
     let program = context.program()?;
     let view = program.mandate(args.path.operator.clone())?;
     let row = row_of(&view, args.path.system.as_str())?.clone();
+    let mut given = given(context, &args.source, args.kind, args.user, args.url, &args.path.to_string())?;
+    given.because = given.because.or(args.because);
+    let advice = advise(context, &row, &given, args.totp_unknown)?;
+    if given.revocation.is_none() {
+        given.revocation = revocation(advice.as_ref(), given.kind, args.revocation_url, args.probe_url, args.client_id);
+    }
     let version = match &given.secret {
         Some(secret) => {
             let tag = program.reuse_tag(secret)?;
@@ -192,6 +214,74 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
     program.add_credentials(view.mandate.unit, vec![new])?;
     let path = args.path.to_string();
     context.result(&serde_json::json!({"stored": path, "allowed_weak": warning}), || format!("{path} is stored."))
+}
+
+/// From this rank of the ladder on, access needs a reason.
+const WORST: u8 = 5;
+
+/// What the catalogue says of the platform: what to prefer, what to know, what must be said.
+///
+/// # Errors
+/// Input where one of the worst kinds is taken without a reason; usage where nothing is said of the second factor.
+fn advise(
+    context: &mut Context<'_, '_>,
+    row: &Row,
+    given: &Given,
+    totp_unknown: bool,
+) -> Result<Option<Platform>, Failure> {
+    let (catalogue, lang) = (catalogue(context)?, context.lang());
+    let named = if row.platform.is_empty() { row.system.as_str() } else { row.platform.as_str() };
+    let platform = match catalogue.find(named) {
+        Found::Platform(platform) => Some(platform.clone()),
+        _ => None,
+    };
+    let prefer = platform.as_ref().map_or(&catalogue.generic().delegated, |platform| &platform.delegated);
+    let of_ladder = match given.kind {
+        Kind::Delegated => 1,
+        Kind::OauthToken => 2,
+        Kind::ApiKey => 3,
+        Kind::Login | Kind::Note | Kind::RecoveryCodes => 4,
+        Kind::BotToken | Kind::Webhook => WORST,
+    };
+    let listed = platform.as_ref().and_then(|p| p.access.iter().find(|access| access.kind == given.kind));
+    let rank = listed.map_or(of_ladder, |access| access.rank);
+    if rank >= WORST && given.because.as_ref().is_none_or(|because| because.is_empty()) {
+        let sentence = format!(
+            "{} is one of the worst kinds of access: unscoped, or without an end; say why with --because TEXT",
+            given.kind.name()
+        );
+        return Err(Failure::input("because", sentence).hint(prefer.show(lang)));
+    }
+    if given.kind != Kind::Delegated && !prefer.show(lang).is_empty() {
+        context.say(&format!("{}: {}", lang.pick("Лучше без секрета", "Better without a secret"), prefer.show(lang)));
+    }
+    for warning in platform.iter().flat_map(|platform| &platform.warnings) {
+        context.say(&format!("! {}", warning.show(lang)));
+    }
+    let has_account = matches!(given.kind, Kind::Login | Kind::Delegated);
+    if has_account && given.second_factor.is_none() && !totp_unknown {
+        return Err(Failure::usage(
+            "say what the account's second factor is: --totp-file FILE, --totp-elsewhere WHO, --no-totp REASON, or --totp-unknown",
+        ));
+    }
+    Ok(platform)
+}
+
+/// Where an OAuth token is revoked: as given, or as the catalogue knows.
+fn revocation(
+    platform: Option<&Platform>,
+    kind: Kind,
+    endpoint: Option<Text>,
+    probe: Option<Text>,
+    client: Option<Text>,
+) -> Option<RevocationPoint> {
+    if kind != Kind::OauthToken {
+        return None;
+    }
+    let text = |url: &Option<String>| url.as_deref().and_then(|url| Text::parse(url).ok());
+    let endpoint = endpoint.or_else(|| platform.and_then(|platform| text(&platform.rfc7009)))?;
+    let probe = probe.or_else(|| platform.and_then(|platform| text(&platform.probe))).unwrap_or_default();
+    Some(RevocationPoint { endpoint, probe, client: client.unwrap_or_default() })
 }
 
 /// The credential's facts and sealed parts, ready for the member's program.

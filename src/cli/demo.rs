@@ -22,13 +22,8 @@ const START: i64 = 1_772_431_200_000;
 const TERM_OVER: i64 = 1_774_990_800_000;
 
 const PASSPHRASE: &str = "throw-away demo passphrase of many words";
-const ROWS: &str = "\
-система;категория;платформа;категории данных;уровень доступа;цель;до
-CRM;CRM;amoCRM;контакты / история заявок;просмотр / редактирование;обработка заявок;31.12.2026
-Форма;Форма сайта;Tilda;контакты;просмотр;обработка заявок;31.12.2026
-Бот;Чат-бот / мессенджер;Telegram;сообщения;ответы;ответы клиентам;31.12.2026
-Реклама;Рекламная платформа;Яндекс Директ;аудитории;настройка;ведение рекламы;31.12.2026
-";
+/// A mandate as an operator signs it; what it says is invented.
+const MANDATE: &[u8] = include_bytes!("../../samples/mandate.docx");
 const SEED: &str =
     "otpauth://totp/amoCRM:lead%40romashka.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=amoCRM\n";
 
@@ -194,7 +189,7 @@ impl Play<'_> {
              The clock is one the demo moves (it begins on 2026-03-02), and the demo answers the prompts.\n\
              To type along: export MANDATUM_VAULT={dir}/vault MANDATUM_STATE={dir}/state"
         ))?;
-        std::fs::write(self.stage.dir.join("rows.csv"), ROWS)?;
+        std::fs::write(self.stage.dir.join("mandate.docx"), MANDATE)?;
         super::init::write_private(&self.stage.dir.join("seed"), SEED.as_bytes())?;
 
         self.chapter("1. The agency makes a vault: an owner, a lead, a specialist")?;
@@ -226,28 +221,12 @@ impl Play<'_> {
             0,
         )?;
 
-        self.chapter("2. Lena opens the mandate of a client: four rows, and a login under each")?;
+        self.chapter("2. Lena reads the signed mandate of a client, puts it in force, and adds the logins")?;
         self.step("Lena", &["unlock"], 0)?;
-        self.step(
-            "Lena",
-            &[
-                "mandate",
-                "open",
-                "Ромашка",
-                "--contract",
-                "17/2026",
-                "--signed",
-                "2026-01-15",
-                "--until",
-                "2026-12-31",
-                "--rows",
-                &self.file("rows.csv"),
-            ],
-            0,
-        )?;
-        for (system, user) in
-            [("CRM", "lead@romashka.example"), ("Форма", "forms@romashka.example"), ("Реклама", "romashka-ads")]
-        {
+        let paper = self.file("mandate.docx");
+        self.step("Lena", &["mandate", "import", &paper, "--operator", "Ромашка"], 0)?;
+        self.step("Lena", &["mandate", "activate", "Ромашка", "--signed", "15.01.2026", "--yes"], 0)?;
+        for (system, user) in [("CRM", "lead@romashka.example"), ("Tilda", "forms@romashka.example")] {
             let path = format!("Ромашка/{system}");
             self.step(
                 "Lena",
@@ -255,11 +234,43 @@ impl Play<'_> {
                 0,
             )?;
         }
-        self.step("Lena", &["credential", "add", "Ромашка/Бот", "--kind", "bot_token", "--generate", "46"], 0)?;
+        self.step(
+            "Lena",
+            &[
+                "credential",
+                "add",
+                "Ромашка/Чат-бот",
+                "--kind",
+                "bot_token",
+                "--generate",
+                "46",
+                "--because",
+                "боту иначе не войти",
+                "--no-totp",
+                "у токена бота второго фактора нет",
+            ],
+            0,
+        )?;
+
+        self.step(
+            "Lena",
+            &[
+                "credential",
+                "add",
+                "Ромашка/Яндекс Директ",
+                "--kind",
+                "delegated",
+                "--user",
+                "agency@yandex.example",
+                "--totp-elsewhere",
+                "Lena",
+            ],
+            0,
+        )?;
 
         self.chapter("3. Boris gets one row until the end of March, and another one")?;
         self.step("Lena", &["grant", "Boris", "Ромашка/CRM", "--level", "просмотр", "--until", "31.03.2026"], 0)?;
-        self.step("Lena", &["grant", "Boris", "Ромашка/Бот", "--level", "ответы"], 0)?;
+        self.step("Lena", &["grant", "Boris", "Ромашка/Чат-бот", "--level", "ответы"], 0)?;
         self.print("  … and never more than the mandate allows:")?;
         self.step("Lena", &["grant", "Boris", "Ромашка/CRM", "--level", "admin"], 7)?;
 
@@ -267,13 +278,13 @@ impl Play<'_> {
         self.step("Boris", &["unlock"], 0)?;
         self.step("Boris", &["fetch", "Ромашка/CRM", "--field", "password"], 0)?;
         self.step("Boris", &["code", "Ромашка/CRM"], 0)?;
-        self.step("Boris", &["fetch", "Ромашка/Бот", "--field", "token"], 0)?;
-        self.step("Boris", &["fetch", "Ромашка/Реклама", "--field", "password"], 4)?;
+        self.step("Boris", &["fetch", "Ромашка/Чат-бот", "--field", "token"], 0)?;
+        self.step("Boris", &["fetch", "Ромашка/Яндекс Директ", "--field", "password"], 4)?;
 
         self.chapter("5. A backup is taken; then Lena revokes the bot")?;
         self.step("Olga", &["backup", &self.file("backup.db")], 0)?;
-        self.step("Lena", &["revoke", "Boris", "Ромашка/Бот"], 0)?;
-        self.step("Boris", &["fetch", "Ромашка/Бот", "--field", "token"], 3)?;
+        self.step("Lena", &["revoke", "Boris", "Ромашка/Чат-бот"], 0)?;
+        self.step("Boris", &["fetch", "Ромашка/Чат-бот", "--field", "token"], 3)?;
 
         self.chapter(
             "6. The clock passes midnight of 31 March in Moscow (the demo moves it): access is gone by itself",
@@ -285,7 +296,7 @@ impl Play<'_> {
         self.chapter("7. Somebody restores the old backup, in which Boris still had both: it stays gone")?;
         self.step("Olga", &["restore", &self.file("backup.db"), "--kit", &kit, "--yes"], 0)?;
         self.step("Boris", &["unlock"], 0)?;
-        self.step("Boris", &["fetch", "Ромашка/Бот", "--field", "token"], 3)?;
+        self.step("Boris", &["fetch", "Ромашка/Чат-бот", "--field", "token"], 3)?;
         self.step("Boris", &["fetch", "Ромашка/CRM", "--field", "password"], 3)?;
         self.print("  … while Lena's access, which nobody took, goes on:")?;
         self.step("Lena", &["unlock"], 0)?;
@@ -299,9 +310,42 @@ impl Play<'_> {
         self.chapter("9. The contract ends")?;
         self.step("Lena", &["mandate", "end", "Ромашка", "--yes"], 0)?;
         self.step("Lena", &["fetch", "Ромашка/CRM", "--field", "password"], 3)?;
+        self.print("  … and is settled in three legs: the platforms, the vault, copies outside:")?;
+        self.step("Lena", &["mandate", "close", "Ромашка", "--yes"], 7)?;
+        let how = "пользователи отключены, пароли и токен сменил оператор";
+        self.step(
+            "Lena",
+            &["mandate", "revoked", "Ромашка", "--all", "--how", how, "--by", "Тестов Т. Т., Ромашка"],
+            0,
+        )?;
+        for system in ["CRM", "Tilda", "Чат-бот"] {
+            let path = format!("Ромашка/{system}");
+            let because = ["--because", "сменил оператор 01.04.2026", "--confirmed-by", "Тестов Т. Т."];
+            self.step("Lena", &[&["mandate", "settle", &path][..], &because].concat(), 0)?;
+        }
+        self.step("Lena", &["mandate", "choice", "Ромашка", "delete", "--by", "Тестов Т. Т."], 0)?;
+        self.step("Lena", &["mandate", "copies", "Ромашка", "--none", "--by", "Примерова О. О."], 0)?;
+        let papers = self.file("closing");
+        self.step("Lena", &["document", "Ромашка", "closing", "--out", &papers], 0)?;
+        self.step("Lena", &["mandate", "close", "Ромашка", "--yes"], 0)?;
         self.step("Olga", &["unlock"], 0)?;
         self.step("Olga", &["verify"], 0)?;
+        self.keep(&papers)?;
         self.print("\nThat is the main job. Begin your own: mandatum init --owner NAME --kit FILE")
+    }
+
+    /// The closing act stays where the demo was started, if there is room for a directory of that name.
+    fn keep(&mut self, papers: &str) -> Result<(), Failure> {
+        let kept = Path::new("mandatum-demo");
+        if kept.exists() {
+            return self.print("\nThe closing act of an earlier demo is in ./mandatum-demo; this one is not kept.");
+        }
+        std::fs::create_dir(kept)?;
+        for entry in std::fs::read_dir(papers)? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
+        self.print("\nThe closing act and its enclosures are in ./mandatum-demo.")
     }
 
     fn file(&self, name: &str) -> String {
@@ -358,6 +402,7 @@ impl Play<'_> {
             session_keys: Arc::clone(&self.stage.sessions) as Arc<dyn SessionKeys>,
             terminal: &mut people,
             wait: &wait,
+            wire: crate::agent::revocation::Wire::new,
             demo: None,
         };
         let code = cli.run(&mut edge);

@@ -341,9 +341,9 @@ pub fn answer(context: &mut Context<'_, '_>, args: AnswerArgs) -> Result<(), Fai
     let mut reading = drafted(&view)?;
     let (catalogue, law) = (catalogue(context)?, law(context, view.mandate.jurisdiction)?);
     let lang = context.lang();
-    reading.answer(args.row, &args.field, &args.value, &catalogue, &law).map_err(|refusal| {
-        Failure::input(&refusal.code, refusal.text.show(lang)).hint(refusal.next.show(lang))
-    })?;
+    reading
+        .answer(args.row, &args.field, &args.value, &catalogue, &law)
+        .map_err(|refusal| Failure::input(&refusal.code, refusal.text.show(lang)).hint(refusal.next.show(lang)))?;
     let open = questions(&reading);
     let ask = MandateAnswerAsk { operator: args.operator, questions: open, reading: encode(&reading)? };
     program.ask::<MandateAnswerCall>(None, None, ask)?;
@@ -389,10 +389,14 @@ pub fn activate(context: &mut Context<'_, '_>, args: ActivateArgs) -> Result<(),
         Opening::Days { until, .. } => Some(until),
         Opening::OnGrant { not_after, .. } => not_after,
     });
-    let until = args.until.or(facts.contract.end).or(facts.contract.review).or(last.max()).ok_or_else(|| {
-        Failure::usage("no last day is known; give --until DATE, the contract's last day")
-    })?;
-    let rows = active.into_iter().map(|row| spec(row, signed, until, &catalogue(context)?)).collect::<Result<Vec<_>, _>>()?;
+    let until = args
+        .until
+        .or(facts.contract.end)
+        .or(facts.contract.review)
+        .or(last.max())
+        .ok_or_else(|| Failure::usage("no last day is known; give --until DATE, the contract's last day"))?;
+    let rows =
+        active.into_iter().map(|row| spec(row, signed, until, &catalogue(context)?)).collect::<Result<Vec<_>, _>>()?;
     context.confirm(&format!(
         "You confirm that the file with SHA-256 {source} is the signed mandate of {}; {} come into force.",
         view.mandate.operator,
@@ -402,7 +406,10 @@ pub fn activate(context: &mut Context<'_, '_>, args: ActivateArgs) -> Result<(),
     let ask = MandateActivateAsk { operator: args.operator, contract, signed, until, source, rows };
     let view = program.ask::<MandateActivateCall>(None, Some(token), ask)?;
     context.result(&view, || {
-        format!("The mandate of {} is in force until {until}.\nNext: 'mandatum credential add OPERATOR/SYSTEM'.", view.mandate.operator)
+        format!(
+            "The mandate of {} is in force until {until}.\nNext: 'mandatum credential add OPERATOR/SYSTEM'.",
+            view.mandate.operator
+        )
     })
 }
 
@@ -410,12 +417,7 @@ pub fn activate(context: &mut Context<'_, '_>, args: ActivateArgs) -> Result<(),
 const MONTH_DAYS: u32 = 28;
 const YEAR_DAYS: u32 = 365;
 
-fn spec(
-    row: read::Active,
-    signed: Date,
-    until: Date,
-    catalogue: &Catalogue,
-) -> Result<RowSpec, Failure> {
+fn spec(row: read::Active, signed: Date, until: Date, catalogue: &Catalogue) -> Result<RowSpec, Failure> {
     let (from, last, grant_days) = match row.opening {
         Opening::Days { from, until } => (from, until, None),
         Opening::OnGrant { amount, unit, not_before, not_after } => {
@@ -428,7 +430,8 @@ fn spec(
             (not_before, not_after.unwrap_or(until), Some(days))
         }
     };
-    let platform = catalogue.platform(row.platform.as_str()).map_or_else(|| row.platform.to_string(), |p| p.name.clone());
+    let platform =
+        catalogue.platform(row.platform.as_str()).map_or_else(|| row.platform.to_string(), |p| p.name.clone());
     Ok(RowSpec {
         system: row.system,
         category: Text::parse(row.category.name())?,

@@ -108,10 +108,8 @@ pub fn give(context: &mut Context<'_, '_>, program: &Program, wanted: Wanted<'_>
     let view = program.mandate(wanted.operator.clone())?;
     let row = super::credentials::row_of(&view, wanted.system)?.clone();
     let now = context.now();
-    let whole = Term {
-        until: row.terms.term.until.min(row.terms.grant_end(now).unwrap_or(Instant::MAX)),
-        ..row.terms.term
-    };
+    let whole =
+        Term { until: row.terms.term.until.min(row.terms.grant_end(now).unwrap_or(Instant::MAX)), ..row.terms.term };
     let term = match wanted.until {
         Ends::WithRow => whole,
         Ends::In(ms) => Term { from: whole.from, until: now.plus(ms) },

@@ -97,7 +97,10 @@ fn describe(overview: &Overview, review_ms: i64) -> String {
     part("Weak or reused, accepted:", overview.weak.iter().map(weak).collect::<Vec<_>>().join("\n"));
     part("Second factor unknown:", overview.without_second_factor.join("\n"));
     part("Full access granted by the mandate:", overview.wide.join("\n"));
-    let drafts = overview.drafts.iter().map(|(operator, open)| format!("{operator}: {}", count(u64::from(*open), "open question")));
+    let drafts = overview
+        .drafts
+        .iter()
+        .map(|(operator, open)| format!("{operator}: {}", count(u64::from(*open), "open question")));
     part("Drafts, not in force:", drafts.collect::<Vec<_>>().join("\n"));
     part("Requests that wait:", some(!overview.requests.is_empty(), &|| requests_table(&overview.requests)));
     let incident = |(operator, kind, detected, told): &(Name, IncidentKind, Instant, bool)| {

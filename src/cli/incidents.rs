@@ -124,14 +124,17 @@ pub fn run(context: &mut Context<'_, '_>, command: Command) -> Result<(), Failur
 
 fn open(context: &mut Context<'_, '_>, args: OpenArgs) -> Result<(), Failure> {
     let program = context.program()?;
-    let member = match &args.member {
-        None => None,
-        Some(name) => {
-            let members = program.ask::<MemberListCall>(None, None, Nothing {})?;
-            let found = members.iter().find(|line| line.name.same(name.as_str())).map(|line| line.member);
-            Some(found.ok_or_else(|| Failure::input("of", "there is no member of this name; see 'mandatum member list'"))?)
-        }
-    };
+    let member =
+        match &args.member {
+            None => None,
+            Some(name) => {
+                let members = program.ask::<MemberListCall>(None, None, Nothing {})?;
+                let found = members.iter().find(|line| line.name.same(name.as_str())).map(|line| line.member);
+                Some(found.ok_or_else(|| {
+                    Failure::input("of", "there is no member of this name; see 'mandatum member list'")
+                })?)
+            }
+        };
     let mut id = [0; 16];
     context.edge.entropy.fill(&mut id);
     let detected = args.detected.unwrap_or_else(|| context.now());
@@ -186,7 +189,10 @@ fn of_incident(program: &Program, id: &str) -> Result<Vec<IncidentView>, Failure
         return Err(Failure::input("incident", "several incidents begin like this; write more of the id"));
     }
     if views.is_empty() {
-        return Err(Failure::input("incident", "there is no incident of this id in your reach; see 'mandatum incident list'"));
+        return Err(Failure::input(
+            "incident",
+            "there is no incident of this id in your reach; see 'mandatum incident list'",
+        ));
     }
     Ok(views)
 }
@@ -214,10 +220,20 @@ fn describe(views: &[IncidentView]) -> String {
     let mut text = table(&heads, views.iter().map(row).collect());
     for view in views {
         if !view.exposure.is_empty() {
-            text.push_str(&format!("\n\n{}: opened and not rotated since\n{}", view.operator, exposure_table(&view.exposure)));
+            text.push_str(&format!(
+                "\n\n{}: opened and not rotated since\n{}",
+                view.operator,
+                exposure_table(&view.exposure)
+            ));
         }
         for entry in &view.incident.course {
-            text.push_str(&format!("\n{}: {} {}: {}", view.operator, view.zone.show(entry.at), entry.step.name(), entry.text));
+            text.push_str(&format!(
+                "\n{}: {} {}: {}",
+                view.operator,
+                view.zone.show(entry.at),
+                entry.step.name(),
+                entry.text
+            ));
         }
     }
     text

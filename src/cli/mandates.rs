@@ -334,6 +334,9 @@ fn end(context: &mut Context<'_, '_>, args: EndArgs) -> Result<(), Failure> {
         "Ending the mandate of {} destroys its keys; nobody retrieves anything after.",
         args.operator
     ))?;
+    // While they can still be fetched: tokens that their platforms take back.
+    let revoked = closing::revoke_tokens(context, &program, &args.operator)?;
+    revoked.iter().for_each(|line| context.say(line));
     let token = context.step_up(&mut program)?;
     let ask = ReasonAsk { operator: args.operator.clone(), reason: args.reason };
     let answer = program.ask::<MandateEndCall>(None, Some(token), ask)?;

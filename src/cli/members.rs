@@ -7,8 +7,9 @@ use super::ledgers::exposure_table;
 use super::terminal::table;
 use crate::agent::{Identity, identity_path};
 use crate::api::{
-    EnrolLoad, MandatePermitAsk, MandatePermitCall, MemberAddAsk, MemberAddCall, MemberAsk, MemberFactorCall, MemberLine, MemberListCall, MemberRemoveCall,
-    MemberResumeCall, MemberRoleAsk, MemberRoleCall, MemberSuspendCall, Nothing,
+    EnrolLoad, MandatePermitAsk, MandatePermitCall, MemberAddAsk, MemberAddCall, MemberAsk, MemberFactorCall,
+    MemberLine, MemberListCall, MemberRemoveCall, MemberResumeCall, MemberRoleAsk, MemberRoleCall, MemberSuspendCall,
+    Nothing,
 };
 use crate::model::{Name, Permission, Role};
 use std::collections::BTreeSet;

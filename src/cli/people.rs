@@ -187,7 +187,9 @@ fn waiting(
         same_row && who.is_some_and(|line| line.name.same(member.as_str()))
     };
     let found = view.mandate.waiting().find(asked_here).cloned();
-    found.ok_or_else(|| Failure::input("request", format!("{member} has no request waiting for {path}; see 'mandatum requests'")))
+    found.ok_or_else(|| {
+        Failure::input("request", format!("{member} has no request waiting for {path}; see 'mandatum requests'"))
+    })
 }
 
 #[derive(Deserialize)]

@@ -394,7 +394,9 @@ mod tests {
     #[test]
     fn leaving_out_words_that_cannot_be_in_it_changes_nothing() {
         let all: Vec<&str> = RUSSIAN_FORMS.iter().map(|form| form.word.as_str()).collect();
-        for text in ["пароль", "Gfhjkm2024", "p4r0l!", "lorap", "ьлорап77", "kr@sn0d@r", "Xk9$vQ2!mZ7w", "moskva-spb", ""] {
+        for text in
+            ["пароль", "Gfhjkm2024", "p4r0l!", "lorap", "ьлорап77", "kr@sn0d@r", "Xk9$vQ2!mZ7w", "moskva-spb", ""]
+        {
             let known: Vec<&str> = near(text).iter().map(|form| form.word.as_str()).collect();
             let guesses = |known: &[&str]| zxcvbn::zxcvbn(text, known).guesses();
             assert_eq!(guesses(&known), guesses(&all), "{text}");

@@ -205,7 +205,14 @@ fn opened_as_asked(record: &Record, opened: &Mandate) -> bool {
         let said = body.as_ref().and_then(|body| body.pointer(&format!("/ask/{field}"))?.as_str());
         said == Some(value)
     };
-    let asked = says("operator", opened.operator.as_str()) && says("contract", opened.contract.as_str());
+    let law = body.as_ref().and_then(|body| body.pointer("/ask/jurisdiction"));
+    let asked = says("operator", opened.operator.as_str())
+        && says("contract", opened.contract.as_str())
+        && serde_json::to_value(opened.jurisdiction).is_ok_and(|asked| law == Some(&asked));
+    let verb = if opened.draft().is_some() { Verb::MandateImport } else { Verb::MandateOpen };
+    if record.verb != Some(verb) {
+        return false;
+    }
     match opened.draft() {
         Some(draft) => {
             let said = body.as_ref().and_then(|body| body.pointer("/ask/draft"));
@@ -230,6 +237,11 @@ fn follows_request(record: &Record, event: &Event, mandate: &Mandate) -> bool {
     match (event, record.verb) {
         (Event::Granted { grant, answers }, Some(Verb::Grant)) => {
             asks("grant", serde_json::to_value(grant)) && asks("answers", serde_json::to_value(answers))
+        }
+        (Event::Settled { because, confirmed, .. }, Some(Verb::MandateSettle)) => {
+            asks("because", serde_json::to_value(because))
+                && asks("confirmed", serde_json::to_value(confirmed))
+                && names_operator("/ask/operator")
         }
         (Event::Answered { questions, reading }, Some(Verb::MandateAnswer)) => {
             asks("questions", serde_json::to_value(questions))
@@ -290,7 +302,6 @@ fn follows_request(record: &Record, event: &Event, mandate: &Mandate) -> bool {
         }
         (Event::Amended { .. }, Some(Verb::MandateAmend))
         | (Event::Ended { .. }, Some(Verb::MandateEnd))
-        | (Event::Settled { .. }, Some(Verb::MandateSettle))
         | (Event::Closed { .. }, Some(Verb::MandateClose))
         | (Event::Extracted, Some(Verb::Extract)) => names_operator("/ask/operator"),
         (Event::Revoked { .. }, Some(Verb::Revoke)) => {

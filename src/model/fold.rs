@@ -122,7 +122,7 @@ impl Mandate {
     /// What paper does: no key is touched by it.
     fn apply_paper(&mut self, event: &Event, by: Result<MemberId, FoldError>, at: Instant) -> Result<(), FoldError> {
         match event {
-            Event::Permitted { permission } => self.permit(permission),
+            Event::Permitted { permission } => by.and_then(|_| self.permit(permission)),
             Event::Requested { wish } => self.ask(wish, by?, at),
             Event::RequestDenied { request, reason } => {
                 let by = by?;
@@ -145,7 +145,9 @@ impl Mandate {
             Event::IncidentNoted { incident, step, text } => {
                 self.note_incident(*incident, IncidentEntry { step: *step, text: text.clone(), by: by?, at })
             }
-            Event::IncidentClosed { incident, unlock, .. } => self.close_incident(*incident, *unlock, at),
+            Event::IncidentClosed { incident, unlock, .. } => {
+                by.and_then(|_| self.close_incident(*incident, *unlock, at))
+            }
             _ => Err(FoldError("not an event of a mandate's course")),
         }
     }
@@ -210,7 +212,8 @@ impl Mandate {
                     answers.is_some_and(|id| request.wish.id == id) && request.by != grant.member
                 };
                 let for_another = self.requests.iter().any(own_wish);
-                lead && Some(grant.member) != by && grant.origin == GrantOrigin::Given && !for_another
+                let fits = answers.is_none_or(|id| self.fits_wish(id, grant));
+                lead && Some(grant.member) != by && grant.origin == GrantOrigin::Given && !for_another && fits
             }
             Event::Expired { .. } | Event::Destroyed { .. } | Event::Restarted { .. } | Event::Reissued { .. } => {
                 by.is_none()
@@ -288,16 +291,14 @@ impl Mandate {
         for grant in self.grants.iter_mut().filter(|grant| grant.is_live() && grant.facts.row == row) {
             let facts = &mut grant.facts;
             let cut = bounds.as_ref().and_then(|bounds| match facts.origin {
-                GrantOrigin::Lead => {
-                    let end = bounds.grant_end(grant.since).unwrap_or(Instant::MAX);
-                    let term = Term { until: bounds.term.until.min(end), ..bounds.term };
-                    Some((bounds.levels.clone(), bounds.purposes.clone(), term))
-                }
+                GrantOrigin::Lead => Some((bounds.levels.clone(), bounds.purposes.clone(), bounds.term)),
                 GrantOrigin::Given => {
                     let levels: BTreeSet<Level> = facts.levels.intersection(&bounds.levels).copied().collect();
                     let kept = |purpose: &&Text| bounds.purposes.contains(purpose);
                     let purposes: Vec<Text> = facts.purposes.iter().filter(kept).cloned().collect();
+                    let longest = bounds.grant_end(grant.since).unwrap_or(Instant::MAX);
                     let term = facts.term.meet(&bounds.term)?;
+                    let term = Term { until: term.until.min(longest), ..term };
                     (!levels.is_empty() && !purposes.is_empty()).then_some((levels, purposes, term))
                 }
             });
@@ -353,7 +354,8 @@ impl Mandate {
                 && facts.purposes.iter().all(|purpose| row.terms.purposes.contains(purpose))
                 && !facts.purposes.is_empty()
                 && facts.term.within(&row.terms.term)
-                && row.terms.grant_end(at).is_none_or(|end| facts.term.until <= end);
+                && (facts.origin == GrantOrigin::Lead
+                    || row.terms.grant_end(at).is_none_or(|end| facts.term.until <= end));
             if !within {
                 return Err(FoldError("no grant wider or longer than its row"));
             }

@@ -204,9 +204,10 @@ pub struct RowTerms {
 }
 
 impl RowTerms {
-    /// The latest end of a grant made at a time, where the row counts from the grant.
+    /// The latest end of a grant given at a time, where the row counts from the grant. A lead's standing grant goes
+    /// with the row.
     pub fn grant_end(&self, at: Instant) -> Option<Instant> {
-        self.grant_days.map(|days| at.plus(i64::from(days) * 24 * 60 * 60 * 1000))
+        self.grant_days.map(|days| at.max(self.term.from).plus(i64::from(days) * 24 * 60 * 60 * 1000))
     }
 }
 

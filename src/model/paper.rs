@@ -11,6 +11,8 @@ use super::{CredentialId, Date, GrantId, IncidentId, Instant, MemberId, Name, Re
 
 /// Texts on file are at most so many; a mandate's state is read at every retrieval.
 const REQUESTS_MAX: usize = 500;
+/// Purposes one request may name.
+const PURPOSES_MAX: usize = 20;
 
 impl Mandate {
     /// A mandate without rows.
@@ -111,6 +113,9 @@ impl Mandate {
 
     /// Takes a request in.
     pub(super) fn ask(&mut self, wish: &Wish, by: MemberId, at: Instant) -> Result<(), FoldError> {
+        if wish.purposes.len() > PURPOSES_MAX {
+            return Err(FoldError("a request names too many purposes"));
+        }
         if wish.levels.is_empty() || self.requests.iter().any(|request| request.wish.id == wish.id) {
             return Err(FoldError("a request has an id of its own and at least one level"));
         }
@@ -119,6 +124,14 @@ impl Mandate {
         }
         self.requests.push(AccessRequest { wish: wish.clone(), by, at, answer: None });
         Ok(())
+    }
+
+    /// Whether a grant is no more than was asked for.
+    pub(super) fn fits_wish(&self, id: RequestId, grant: &super::GrantFacts) -> bool {
+        self.waiting().filter(|request| request.wish.id == id).any(|request| {
+            let row = self.row_named(request.wish.system.as_str());
+            row.is_some_and(|row| row.id == grant.row) && grant.levels.is_subset(&request.wish.levels)
+        })
     }
 
     /// Answers a request; nobody answers their own.
@@ -184,7 +197,9 @@ impl Mandate {
         if self.reached(facts.member) != grants {
             return Err(FoldError("an incident locks every live grant it reaches"));
         }
-        for grant in self.grants.iter_mut().filter(|grant| grants.contains(&grant.facts.id)) {
+        // What an earlier incident holds stays held by that one.
+        let free = |grant: &&mut super::mandate::Grant| grant.locked.is_none() && grants.contains(&grant.facts.id);
+        for grant in self.grants.iter_mut().filter(free) {
             grant.locked = Some(facts.id);
         }
         let (facts, locked) = (facts.clone(), grants.to_vec());
@@ -220,10 +235,18 @@ impl Mandate {
         self.open_incidents().find(reaches).map(|incident| incident.facts.id)
     }
 
-    /// When and by whom a credential's access was taken away on its platform, as somebody put on file.
+    /// When and by whom a credential's access was taken away on its platform, as somebody put on file since its secret
+    /// was last changed.
     pub fn platform_leg(&self, id: CredentialId) -> Option<&super::Recorded> {
         let about = |evidence: &Evidence| matches!(evidence, Evidence::Revoked { credential, .. } if *credential == id);
-        self.evidence.iter().rev().find(|recorded| about(&recorded.evidence))
+        let changed = self.credential(id).and_then(|credential| credential.current.as_ref()).map(|version| version.at);
+        let since = |recorded: &&super::Recorded| changed.is_none_or(|changed| recorded.at >= changed);
+        self.evidence.iter().rev().filter(since).find(|recorded| about(&recorded.evidence))
+    }
+
+    /// Whether it ever was in force: a draft's term is empty.
+    pub fn was_in_force(&self) -> bool {
+        self.term.from < self.term.until
     }
 
     /// The declaration on copies outside, if one is on file.

@@ -1,11 +1,9 @@
 //! What each document must say, and what it must refuse to say.
 
-
-
+use crate::facts::*;
 use mandatum::model::{SecondFactor, Text};
 use mandatum::paperwork::documents::*;
 use mandatum::paperwork::{Lang, docx};
-use crate::facts::*;
 
 /// D1: every fact of both parties, the clauses and the table.
 #[test]

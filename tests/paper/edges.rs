@@ -1,7 +1,5 @@
 //! The eighty edge cases of reading a mandate, by number.
 
-
-
 use crate::docx::{Doc, HEAD, ROW, access, p, tbl, tc, tr, tr_raw, with, zip_of};
 use mandatum::model::{Digest, Jurisdiction, Level, Zone};
 use mandatum::paperwork::catalogue::{Catalogue, Category};

@@ -1,9 +1,11 @@
-//! Documents in and out: mandates read from DOCX, and what is printed.
+//! Documents in and out: mandates read from DOCX, and what is printed; tokens revoked on their platform.
 
-mod docx;
 mod documents;
+mod docx;
 mod edges;
 mod facts;
 mod mandates;
+mod oauth;
 mod output;
 mod render;
+mod sample;

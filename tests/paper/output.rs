@@ -1,11 +1,9 @@
 //! What holds for every document: no marker, no claim, no hostile text, the same bytes.
 
-
-
+use crate::facts::*;
 use mandatum::model::{Digest, Kind, Strength};
 use mandatum::paperwork::documents::*;
 use mandatum::paperwork::{Lang, docx, html};
-use crate::facts::*;
 
 #[test]
 fn no_document_in_any_language_has_a_marker_or_a_claim_we_do_not_make() {

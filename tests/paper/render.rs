@@ -1,7 +1,5 @@
 //! Prints every document through LibreOffice: they open, and each stays a few pages of A4.
 
-
-
 use mandatum::paperwork::{Lang, docx};
 use std::process::Command;
 

@@ -109,7 +109,8 @@ fn secrets_come_in_by_every_way_but_the_command_line() {
     let stored = "Tq7-vk_2mZ.xR9w!Hs4bYd";
     let add = |name: &str, more: &[&str], stdin: &str| {
         let path = format!("Romashka/Form/{name}");
-        let args: Vec<&str> = ["credential", "add", &path].iter().copied().chain(more.iter().copied()).collect();
+        let args: Vec<&str> =
+            ["credential", "add", &path, "--totp-unknown"].iter().copied().chain(more.iter().copied()).collect();
         world.run_with("Lena", &args, stdin.as_bytes(), false)
     };
     let fetch = |name: &str| {

@@ -97,8 +97,8 @@ fn set_up() -> Option<Vault> {
     }
     vault.done("member role A --add lead");
     vault.done("mandate open Op --contract 1 --signed 2026-01-15 --until 2199-03-31 --rows rows.csv");
-    vault.done("credential add Op/CRM --generate");
-    vault.done("credential add Op/Bot --generate");
+    vault.done("credential add Op/CRM --generate --totp-unknown");
+    vault.done("credential add Op/Bot --generate --totp-unknown");
     vault.keep();
     Some(vault)
 }

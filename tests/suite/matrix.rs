@@ -105,6 +105,11 @@ struct Place {
     grants: BTreeMap<MemberId, GrantId>,
     /// Who was granted the row, besides the lead.
     grantee: Name,
+    /// The grants that were given, not the lead's standing ones.
+    given: Vec<GrantId>,
+    /// A request of Nina's that waits, and an incident, open in one of the kept states.
+    request: RequestId,
+    incident: IncidentId,
 }
 
 impl Place {
@@ -124,6 +129,9 @@ impl Place {
             tag: credential.current.as_ref().unwrap().tag,
             grants: of_row.map(|grant| (grant.facts.member, grant.facts.id)).collect(),
             grantee: name(grantee),
+            given: mandate.live_grants().filter(|g| g.facts.origin == GrantOrigin::Given).map(|g| g.facts.id).collect(),
+            request: RequestId(*mandate.unit.bytes()),
+            incident: IncidentId(*mandate.unit.bytes()),
         }
     }
 
@@ -136,6 +144,8 @@ impl Place {
             empty_row: RowId([0xed; 16]),
             credential: CredentialId([0xee; 16]),
             grants: like.grants.keys().map(|member| (*member, GrantId([0xee; 16]))).collect(),
+            request: RequestId([0xee; 16]),
+            incident: IncidentId([0xee; 16]),
             ..like.clone()
         }
     }
@@ -258,8 +268,15 @@ fn rights(verb: Verb) -> [Right; 4] {
         // Whoever grants or reviews must know the members; who fetches need not.
         Verb::MemberList => [Any, Any, No, Any],
         // "open / amend / end / close a mandate"
-        Verb::MandateOpen => [No, Any, No, No],
-        Verb::MandateAmend => [No, Own, No, No],
+        Verb::MandateOpen | Verb::MandateImport => [No, Any, No, No],
+        Verb::MandateAmend | Verb::MandateAnswer | Verb::MandateActivate => [No, Own, No, No],
+        // Whoever grants also denies and reviews; requests are anybody's who works.
+        Verb::Deny | Verb::Review => [No, Own, No, No],
+        Verb::Request => [Any, Any, Any, No],
+        // What is put on file for the end, and incidents: an owner acts where the lead is gone.
+        Verb::MandatePermit | Verb::MandateEvidence | Verb::RotationAsk => [Any, Own, No, No],
+        Verb::IncidentOpen | Verb::IncidentNote | Verb::IncidentClose => [Any, Own, No, No],
+        Verb::IncidentList => [Any, Own, No, Any],
         Verb::MandateEnd | Verb::MandateClose => [Any, Own, No, No],
         // Settling belongs to closing: an owner closes where the lead is gone.
         Verb::MandateSettle => [Any, Own, No, No],
@@ -299,6 +316,9 @@ fn targets(verb: Verb) -> &'static [Target] {
         | Verb::MemberFactor
         | Verb::MemberRemove
         | Verb::MandateOpen
+        | Verb::MandateImport
+        | Verb::Request
+        | Verb::IncidentList
         | Verb::MandateList
         | Verb::Verify
         | Verb::Sweep
@@ -308,6 +328,16 @@ fn targets(verb: Verb) -> &'static [Target] {
         | Verb::ConfirmClock => &[Vault],
         Verb::CredentialList | Verb::Log | Verb::Exposure => &[Vault, A, B, MadeUp],
         Verb::MandateShow
+        | Verb::MandateAnswer
+        | Verb::MandateActivate
+        | Verb::MandatePermit
+        | Verb::MandateEvidence
+        | Verb::Deny
+        | Verb::Review
+        | Verb::RotationAsk
+        | Verb::IncidentOpen
+        | Verb::IncidentNote
+        | Verb::IncidentClose
         | Verb::MandateAmend
         | Verb::MandateEnd
         | Verb::MandateSettle
@@ -354,6 +384,8 @@ struct Stage {
     place_of_a: Place,
     place_of_b: Place,
     nowhere: Place,
+    /// The agency's own ledger.
+    roster: UnitId,
     spare_seed: Seed,
     at: i64,
 }
@@ -365,10 +397,44 @@ type Kept = Option<(&'static str, Arc<dyn Gate>)>;
 const ACTIVE: &str = "kept-active";
 /// Every mandate ended and settled: what closing needs.
 const SETTLED: &str = "kept-settled";
+/// Every mandate active, with an incident open in each.
+const INCIDENT: &str = "kept-incident";
+
+/// A mandate as it might have been read: opaque to the broker.
+fn draft() -> Draft {
+    Draft { source: Digest([7; 32]), questions: 0, reading: Blob(b"{}".to_vec()) }
+}
+
+fn row_spec() -> RowSpec {
+    RowSpec {
+        system: name("CRM"),
+        category: text("crm"),
+        platform: text("amoCRM"),
+        data: Vec::new(),
+        levels: BTreeSet::from([Level::View]),
+        purposes: vec![text("calls")],
+        from: None,
+        until: None,
+        grant_days: None,
+    }
+}
+
+fn wish(id: RequestId) -> Wish {
+    let levels = BTreeSet::from([Level::View]);
+    Wish { id, system: text("CRM"), levels, purposes: Vec::new(), until: None, reason: text("a stand-in") }
+}
+
+fn incident(id: IncidentId, detected: Instant) -> IncidentFacts {
+    IncidentFacts { id, kind: IncidentKind::DeviceLost, member: None, detected, since: None, note: Text::default() }
+}
 
 impl Stage {
     fn build() -> Self {
         let world = World::with_mandate();
+        let paper = world.file("permission.pdf", "signed");
+        let otp = world.otp_file("Vesta");
+        let add = "member add Vesta --role specialist --external --operator Romashka --permission";
+        world.as_member("Olga", &format!("{add} {} --otpauth-out {}", paper.display(), otp.display())).done();
         for (member, role) in [
             ("Larisa", "lead"),
             ("Boris", "specialist"),
@@ -394,7 +460,26 @@ impl Stage {
         let place_of_b = Place::of(&*gate, &voices["Larisa"], "Vasilek", "Boris");
         let nowhere = Place::made_up(&place_of_b);
 
+        let charter: Charter = {
+            let charters = gate.hello().unwrap().charters;
+            serde_json::from_slice(from_blob(&charters[0]).unwrap().unverified_bytes()).unwrap()
+        };
+        for (lead, place) in [("Lena", &place_of_a), ("Larisa", &place_of_b)] {
+            let ask = MandateImportAsk {
+                operator: name(place.operator.as_str()),
+                contract: text("next"),
+                zone: None,
+                jurisdiction: Jurisdiction::Ru,
+                lead: None,
+                draft: draft(),
+                again: true,
+            };
+            voices[lead].ask::<MandateImportCall>(&*gate, None, ask).unwrap();
+            let ask = RequestAsk { operator: place.operator.clone(), wish: wish(place.request) };
+            voices["Nina"].ask::<RequestCall>(&*gate, None, ask).unwrap();
+        }
         let mut stage = Self {
+            roster: charter.roster,
             world,
             voices,
             codes: BTreeMap::new(),
@@ -405,10 +490,24 @@ impl Stage {
             at: 0,
         };
         stage.keep(ACTIVE);
+        for (lead, place) in [("Lena", &stage.place_of_a), ("Larisa", &stage.place_of_b)] {
+            let facts = incident(place.incident, stage.world.clock.now());
+            let ask = IncidentOpenAsk { operator: Some(place.operator.clone()), facts };
+            stage.voices[lead].ask::<IncidentOpenCall>(&*gate, None, ask).unwrap();
+        }
+        stage.keep(INCIDENT);
+        drop(gate);
+        stage.copy(&stage.world.path(ACTIVE), stage.world.dir.path());
         for (lead, operator) in [("Lena", "Romashka"), ("Larisa", "Vasilek")] {
             stage.world.as_member(lead, &format!("mandate end {operator} -y")).done();
             // Granting onward read it.
             stage.world.as_member(lead, &format!("mandate settle {operator}/CRM --because changed")).done();
+            stage
+                .world
+                .as_member(lead, &format!("mandate revoked {operator} --all --how deactivated --by Lena"))
+                .done();
+            stage.world.as_member(lead, &format!("mandate choice {operator} delete --by Director")).done();
+            stage.world.as_member(lead, &format!("mandate copies {operator} --none --by Lena")).done();
         }
         stage.keep(SETTLED);
         // One moment for every cell, in which nobody's code was used in either state.
@@ -490,11 +589,89 @@ impl Stage {
                     signed: "2026-02-01".parse().unwrap(),
                     until: "2026-12-31".parse().unwrap(),
                     zone: None,
+                    jurisdiction: Jurisdiction::Ru,
                     lead: None,
                     rows: Vec::new(),
                 };
                 asked::<MandateOpenCall>(None, ask, &())
             }
+            Verb::MandateImport => {
+                let ask = MandateImportAsk {
+                    operator: name("Pion"),
+                    contract: text("18/2026"),
+                    zone: None,
+                    jurisdiction: Jurisdiction::Ru,
+                    lead: None,
+                    draft: Draft { source: Digest([8; 32]), ..draft() },
+                    again: false,
+                };
+                asked::<MandateImportCall>(None, ask, &())
+            }
+            Verb::MandateAnswer => {
+                let reading = Blob(b"{\"answered\":true}".to_vec());
+                let ask = MandateAnswerAsk { operator: place().operator.clone(), questions: 1, reading };
+                asked::<MandateAnswerCall>(None, ask, &())
+            }
+            Verb::MandateActivate => {
+                let ask = MandateActivateAsk {
+                    operator: place().operator.clone(),
+                    contract: text("19/2026"),
+                    signed: "2026-02-01".parse().unwrap(),
+                    until: "2026-12-31".parse().unwrap(),
+                    source: Digest([7; 32]),
+                    rows: vec![row_spec()],
+                };
+                asked::<MandateActivateCall>(None, ask, &())
+            }
+            Verb::MandatePermit => {
+                let permission = Permission {
+                    member: self.world.identity("Vesta").member,
+                    rows: BTreeSet::new(),
+                    until: None,
+                    source: Digest([9; 32]),
+                    file: text("permission.pdf"),
+                };
+                let ask = MandatePermitAsk { operator: place().operator.clone(), permission };
+                asked::<MandatePermitCall>(None, ask, &())
+            }
+            Verb::MandateEvidence => {
+                let evidence = Evidence::Chosen { choice: Choice::Delete, by: text("Director") };
+                let ask = MandateEvidenceAsk { operator: place().operator.clone(), evidence };
+                asked::<MandateEvidenceCall>(None, ask, &())
+            }
+            Verb::Request => {
+                let ask = RequestAsk { operator: text("Romashka"), wish: wish(RequestId([0xa0; 16])) };
+                asked::<RequestCall>(None, ask, &())
+            }
+            Verb::Deny => {
+                let (operator, request) = (place().operator.clone(), place().request);
+                asked::<DenyCall>(None, DenyAsk { operator, request, reason: text("no") }, &())
+            }
+            Verb::Review => {
+                let line =
+                    |grant: &GrantId| Reviewed { grant: *grant, decision: Decision::Keep, note: Text::default() };
+                let lines = place().given.iter().map(line).collect();
+                asked::<ReviewCall>(None, ReviewAsk { operator: place().operator.clone(), lines }, &())
+            }
+            Verb::RotationAsk => {
+                let (operator, credential) = (place().operator.clone(), place().credential);
+                asked::<RotationAskCall>(None, RotationAskAsk { operator, credential, of: text("Director") }, &())
+            }
+            Verb::IncidentOpen => {
+                let facts = incident(IncidentId([0xa3; 16]), self.world.clock.now());
+                let ask = IncidentOpenAsk { operator: Some(place().operator.clone()), facts };
+                asked::<IncidentOpenCall>(None, ask, &())
+            }
+            Verb::IncidentNote => {
+                let (operator, incident) = (Some(place().operator.clone()), place().incident);
+                let ask = IncidentNoteAsk { operator, incident, step: Step::Finding, text: text("nothing yet") };
+                asked::<IncidentNoteCall>(None, ask, &())
+            }
+            Verb::IncidentClose => {
+                let ask = IncidentCloseAsk { incident: place().incident, unlock: true, outcome: text("found again") };
+                asked::<IncidentCloseCall>(None, ask, &())
+            }
+            Verb::IncidentList => asked::<IncidentListCall>(None, Nothing {}, &()),
             Verb::MandateList => asked::<MandateListCall>(None, Nothing {}, &()),
             Verb::MandateShow => asked::<MandateShowCall>(None, NameAsk { operator: place().operator.clone() }, &()),
             Verb::MandateAmend => {
@@ -513,6 +690,7 @@ impl Stage {
                     system: name("CRM"),
                     credential: Text::default(),
                     because: text("changed by the operator"),
+                    confirmed: None,
                 };
                 asked::<MandateSettleCall>(None, ask, &())
             }
@@ -528,6 +706,8 @@ impl Stage {
                     account: text("guest"),
                     url: Text::default(),
                     second_factor: SecondFactor::Unknown,
+                    revocation: None,
+                    because: None,
                     version: None,
                 };
                 let ask = CredentialAddAsk { credentials: vec![guest], seeds: Prepared::default().seeds_digest() };
@@ -552,7 +732,7 @@ impl Stage {
             Verb::Recipients => asked::<RecipientsCall>(unit, RecipientsAsk { rows: vec![place().row] }, &()),
             Verb::Grant => {
                 let grant = place().facts(0xaf, self.voices["Nina"].id());
-                asked::<GrantCall>(unit, GrantAsk { grant }, &WrapsLoad::default())
+                asked::<GrantCall>(unit, GrantAsk { grant, answers: None }, &WrapsLoad::default())
             }
             Verb::Revoke => {
                 let of = Some((place().operator.clone(), text("CRM")));
@@ -580,7 +760,11 @@ impl Stage {
     /// Sends one cell's request from a kept state; gives back what is wrong with what came of it. The gate is left
     /// only where nothing was changed but the roster's ledger.
     fn try_cell(&self, kept: &mut Kept, person: Person, verb: Verb, target: Target) -> Vec<String> {
-        let state = if verb == Verb::MandateClose { SETTLED } else { ACTIVE };
+        let state = match verb {
+            Verb::MandateClose | Verb::MandateActivate => SETTLED,
+            Verb::IncidentNote | Verb::IncidentClose => INCIDENT,
+            _ => ACTIVE,
+        };
         let gate = match kept.take() {
             Some((there, gate)) if there == state => gate,
             _ => {
@@ -618,7 +802,7 @@ impl Stage {
         }
         if wanted != Answer::Done {
             // One denial in the agency's own ledger, whose state it leaves as it was; no new ledger.
-            let roster = *before.keys().find(|unit| ![a, b].contains(unit)).unwrap();
+            let roster = self.roster;
             let one_more = (before[&roster].0 + 1, before[&roster].1.clone());
             if after.get(&roster) != Some(&one_more) || after.len() != before.len() {
                 wrong.push(format!("{person:?} {verb} {target:?}: the refusal is not one record of the roster"));
@@ -820,8 +1004,9 @@ fn nobody_grants_to_themselves_or_beyond_the_row() {
         Refusal::Input { field: named, .. } => assert_eq!(named, field),
         other => panic!("{field}: {other:?}"),
     };
-    let grant =
-        |voice: &Voice, grant: GrantFacts| voice.ask::<GrantCall>(&*gate, unit, GrantAsk { grant }).unwrap_err();
+    let grant = |voice: &Voice, grant: GrantFacts| {
+        voice.ask::<GrantCall>(&*gate, unit, GrantAsk { grant, answers: None }).unwrap_err()
+    };
 
     // For oneself, and where one does not lead.
     assert_eq!(grant(&sasha, place.facts(1, sasha.id())), role_forbids());
@@ -863,13 +1048,14 @@ fn nobody_grants_to_themselves_or_beyond_the_row() {
 
     assert_eq!(ledgers(&world)[&place.unit], before);
     let view = lena.ask::<MandateShowCall>(&*gate, None, NameAsk { operator: text("Romashka") }).unwrap();
-    let folds =
-        |by: &Voice, grant| view.mandate.clone().apply(&Event::Granted { grant }, Some(by.id()), now(&world)).is_ok();
+    let folds = |by: &Voice, grant| {
+        view.mandate.clone().apply(&Event::Granted { grant, answers: None }, Some(by.id()), now(&world)).is_ok()
+    };
     for (by, to) in [(&sasha, &sasha), (&olga, &sasha), (&larisa, &sasha), (&lena, &lena)] {
         assert!(!folds(by, place.facts(1, to.id())), "{} to {}", by.identity.name, to.identity.name);
     }
     assert!(folds(&lena, facts()), "the same grant by who may give it");
-    lena.ask::<GrantCall>(&*gate, unit, GrantAsk { grant: facts() }).unwrap();
+    lena.ask::<GrantCall>(&*gate, unit, GrantAsk { grant: facts(), answers: None }).unwrap();
 }
 
 fn now(world: &World) -> Instant {
@@ -983,7 +1169,9 @@ fn a_grant_is_good_for_its_own_member_alone() {
 fn a_bulk_read_names_every_secret() {
     let world = World::with_mandate();
     for name in ["second", "third"] {
-        world.as_member("Lena", &format!("credential add Romashka/CRM/{name} --user u --generate")).done();
+        world
+            .as_member("Lena", &format!("credential add Romashka/CRM/{name} --user u --generate --totp-unknown"))
+            .done();
     }
     let [lena, sasha] = ["Lena", "Sasha"].map(|name| Voice::of(&world, name));
     let gate = world.gate();

@@ -619,6 +619,7 @@ impl World {
             session_keys: self.sessions.clone(),
             terminal: &mut owner,
             wait: &|_| (),
+            wire: mandatum::agent::revocation::Wire::danger_allow_loopback_http,
             demo: None,
         };
         let code = cli.run(&mut edge);

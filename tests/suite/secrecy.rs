@@ -251,6 +251,10 @@ fn closing_part(world: &World) {
     world.run(LEAD, &["mandate", "end", operator, "--reason", canary("settled"), "-y"]).done();
     let named = format!("{path}/{}", canary("other's name"));
     world.run(LEAD, &["mandate", "settle", &named, "--because", canary("settled")]).done();
+    let how = canary("settled");
+    world.run(LEAD, &["mandate", "revoked", operator, "--all", "--how", how, "--by", how]).done();
+    world.run(LEAD, &["mandate", "choice", operator, "delete", "--by", how]).done();
+    world.run(LEAD, &["mandate", "copies", operator, "--none", "--by", how]).done();
     world.run(LEAD, &["mandate", "close", operator, "-y"]).done();
 }
 
@@ -283,7 +287,7 @@ fn an_extract_names_nothing_of_another_operator() {
     let rows = rows.display();
     let open = format!("mandate open Romashka --contract 17/2026 --signed 2026-01-15 --until 2026-12-31 --rows {rows}");
     world.as_member(LEAD, &open).done();
-    world.as_member(LEAD, "credential add Romashka/CRM --user crm@romashka.test --generate").done();
+    world.as_member(LEAD, "credential add Romashka/CRM --user crm@romashka.test --generate --totp-unknown").done();
     // The lead asks for something of one operator right after the other, and for nothing there is.
     world.run(LEAD, &["fetch", "Romashka/CRM", "--field", "password"]).done();
     world.run(LEAD, &["fetch", &format!("Romashka/{}", canary("system")), "--field", "password"]).ended(4);
@@ -321,7 +325,19 @@ fn sizes_say_little() {
         let file = world.file("secret", &secret).display().to_string();
         let path = format!("Romashka/CRM/number{number}");
         world
-            .run("Lena", &["credential", "add", &path, "--secret-file", &file, "--allow-weak", "a test of sizes"])
+            .run(
+                "Lena",
+                &[
+                    "credential",
+                    "add",
+                    &path,
+                    "--secret-file",
+                    &file,
+                    "--allow-weak",
+                    "a test of sizes",
+                    "--totp-unknown",
+                ],
+            )
             .done();
     }
     let conn = rusqlite::Connection::open(world.path("vault/vault.db")).unwrap();
@@ -607,8 +623,11 @@ fn no_message_holds_a_secret() {
     let weak = file("weak", SECRET);
     let reused = world.as_member("Lena", "fetch Romashka/Bot --field token --purpose answers").done().stdout;
     let cases: Vec<(&str, Vec<String>)> = vec![
-        ("weak secret", args(&["credential", "add", "Romashka/Form", "--secret-file", &weak])),
-        ("reused secret", args(&["credential", "add", "Romashka/Form", "--secret-file", &file("reused", &reused)])),
+        ("weak secret", args(&["credential", "add", "Romashka/Form", "--secret-file", &weak, "--totp-unknown"])),
+        (
+            "reused secret",
+            args(&["credential", "add", "Romashka/Form", "--secret-file", &file("reused", &reused), "--totp-unknown"]),
+        ),
         (
             "no JSON",
             args(&[
@@ -639,7 +658,7 @@ fn no_message_holds_a_secret() {
                 &file("i3", &format!("{{\"kind\":\"{SECRET}\"}}")),
             ]),
         ),
-        ("bare text", args(&["credential", "add", "Romashka/Form", "--input", &weak])),
+        ("bare text", args(&["credential", "add", "Romashka/Form", "--input", &weak, "--totp-unknown"])),
         ("bad seed", args(&["credential", "add", "Romashka/Form", "--generate", "--totp-file", &weak])),
         (
             "bad URI",

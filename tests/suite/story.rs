@@ -37,6 +37,10 @@ fn the_whole_story() {
     world.as_member("Sasha", "fetch Romashka/CRM --field password").denied("MANDATE_NOT_ACTIVE");
     world.as_member("Lena", "mandate close Romashka -y").ended(7);
     world.run("Lena", &["mandate", "settle", "Romashka/CRM", "--because", "changed by the operator"]).done();
+    world.as_member("Lena", "mandate close Romashka -y").ended(7);
+    world.as_member("Lena", "mandate revoked Romashka --all --how deactivated --by Ivanov").done();
+    world.as_member("Lena", "mandate choice Romashka delete --by Ivanov").done();
+    world.as_member("Lena", "mandate copies Romashka --none --by Petrova").done();
     world.as_member("Lena", "mandate close Romashka -y").done();
     let out = world.path("extract.jsonl");
     world.as_member("Olga", &format!("extract Romashka --out {}", out.display())).done();

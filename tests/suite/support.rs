@@ -195,10 +195,11 @@ impl World {
         )
         .done();
         self.as_member(lead, &format!("credential add {operator}/CRM --user crm@{operator}.test --url https://{operator}.test --generate --totp-file {}", seed.display())).done();
-        self.as_member(lead, &format!("credential add {operator}/Bot --kind bot_token --generate 40")).done();
+        self.as_member(lead, &format!("credential add {operator}/Bot --kind bot_token --generate 40 --because needed"))
+            .done();
     }
 
-    fn otp_file(&self, member: &str) -> PathBuf {
+    pub fn otp_file(&self, member: &str) -> PathBuf {
         self.path(&format!("otp-{member}"))
     }
 
@@ -267,6 +268,7 @@ impl World {
             session_keys: self.sessions.clone(),
             terminal: &mut person,
             wait: &wait,
+            wire: mandatum::agent::revocation::Wire::danger_allow_loopback_http,
             demo: None,
         };
         let code = work(&mut edge);

@@ -1161,7 +1161,7 @@ fn grant_again(
     let view = lena.mandate(text("Romashka")).unwrap();
     let old = view.mandate.live_grants().find(|grant| grant.facts.member == member).unwrap().facts.clone();
     let facts = mandatum::model::GrantFacts { id: mandatum::model::GrantId([7; 16]), ..old };
-    lena.grant(found.unit, facts, std::slice::from_ref(found))
+    lena.grant(found.unit, facts, None, std::slice::from_ref(found))
 }
 
 /// Charters that the owner root did not sign, or of another vault, are not believed: no request is even made.

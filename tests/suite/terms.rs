@@ -96,7 +96,9 @@ fn access_begins_and_ends_at_the_operators_midnight() {
         for (system, bound) in [("Row", String::new()), ("Grant", format!("--until {last}"))] {
             // Granted first: what is not open yet cannot be read to be granted onward.
             world.as_member("Lena", &format!("grant Sasha {operator}/{system} --level view {bound}")).done();
-            world.as_member("Lena", &format!("credential add {operator}/{system} --user u --generate")).done();
+            world
+                .as_member("Lena", &format!("credential add {operator}/{system} --user u --generate --totp-unknown"))
+                .done();
         }
     }
     let fetch =
@@ -252,7 +254,9 @@ fn after_a_jump_the_owner_confirms_the_clock() {
         ("Ads", "configure", "campaigns", "2026-03-12"),
     ] {
         if system != "Bot" {
-            world.as_member("Lena", &format!("credential add Romashka/{system} --user u --generate")).done();
+            world
+                .as_member("Lena", &format!("credential add Romashka/{system} --user u --generate --totp-unknown"))
+                .done();
         }
         let args =
             ["grant", "Sasha", &format!("Romashka/{system}"), "--level", level, "--purpose", purpose, "--until", last];
@@ -436,6 +440,7 @@ fn decide_case(case: &Case) -> Result<Said, Deny> {
         from: day,
         until: day,
         term: term(case.terms[1]),
+        grant_days: None,
     };
     let named = |text: &str| Name::parse(text).unwrap();
     let grants = case.grant.iter().map(|(standing, ended)| Grant {
@@ -449,6 +454,7 @@ fn decide_case(case: &Case) -> Result<Said, Deny> {
             origin: if *standing { GrantOrigin::Lead } else { GrantOrigin::Given },
         },
         since: at,
+        locked: None,
         ended: match ended {
             0 => None,
             1 => Some(Why::Term),
@@ -468,6 +474,9 @@ fn decide_case(case: &Case) -> Result<Said, Deny> {
         account: Text::default(),
         url: Text::default(),
         second_factor: SecondFactor::On,
+        revocation: None,
+        because: None,
+        asked: None,
         current: Some(Version {
             number: 7,
             at,
@@ -487,6 +496,9 @@ fn decide_case(case: &Case) -> Result<Said, Deny> {
         until: day,
         zone: Zone::parse("Europe/Moscow").unwrap(),
         term: term(case.terms[0]),
+        jurisdiction: Jurisdiction::Ru,
+        source: None,
+        since: at,
         phase: [Phase::Active, Phase::Ended(Ended { at, why }), Phase::Closed { at, retain_until: at }]
             [usize::from(case.phase)]
         .clone(),
@@ -501,6 +513,11 @@ fn decide_case(case: &Case) -> Result<Said, Deny> {
         }],
         credentials: vec![credential.clone()],
         grants: grants.collect(),
+        permissions: Vec::new(),
+        requests: Vec::new(),
+        reviewed: None,
+        incidents: Vec::new(),
+        evidence: Vec::new(),
     };
     let (asked, said) = (case.asked.map(|asked| Text::parse(asked).unwrap()), Text::parse("grant to Nina").unwrap());
     let permit = decide(&Situation {
@@ -644,6 +661,7 @@ fn bounds(levels: &[Level], purposes: &[&str], days: (i64, i64)) -> RowTerms {
         from: day,
         until: day,
         term: plain_term(days),
+        grant_days: None,
     }
 }
 
@@ -703,7 +721,10 @@ impl Table {
                 let (id, row) = (GrantId([self.id(); 16]), self.row(*row));
                 let member = MemberId([*member; 16]);
                 let origin = GrantOrigin::Given;
-                Some(Event::Granted { grant: GrantFacts { id, member, row, levels, purposes, term, origin } })
+                Some(Event::Granted {
+                    grant: GrantFacts { id, member, row, levels, purposes, term, origin },
+                    answers: None,
+                })
             }
             Step::Revoke(number) => {
                 let grant = self.mandate.grants.get(*number)?.facts.id;
@@ -741,6 +762,7 @@ fn opened(rows: Vec<RowChange>, grants: Vec<GrantFacts>) -> Mandate {
         until: "2026-01-01".parse().unwrap(),
         zone: Zone::parse("UTC").unwrap(),
         term: plain_term((0, 12)),
+        jurisdiction: Jurisdiction::Ru,
         leads: vec![LEAD],
         rows,
         grants,

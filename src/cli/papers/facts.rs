@@ -147,7 +147,8 @@ impl Given {
 
     /// What went back.
     pub fn returned(&self) -> Vec<Returned> {
-        let one = |r: &ReturnedFacts| Returned { what: r.what.clone(), date: r.date, how: r.how.clone(), to: r.to.clone() };
+        let one =
+            |r: &ReturnedFacts| Returned { what: r.what.clone(), date: r.date, how: r.how.clone(), to: r.to.clone() };
         self.returned.iter().map(one).collect()
     }
 }

@@ -70,11 +70,8 @@ pub fn document(context: &mut Context<'_, '_>, args: DocumentArgs) -> Result<(),
     let (lang, made, texts) = (language(context, source.view.mandate.jurisdiction), context.now(), wording(context)?);
     let zone = source.view.mandate.zone.clone();
     let press = Press { lang, wording: &texts, zone: &zone, made };
-    let kinds: Vec<&str> = if matches!(args.kind.as_str(), "closing" | "package") {
-        CLOSING.to_vec()
-    } else {
-        vec![args.kind.as_str()]
-    };
+    let kinds: Vec<&str> =
+        if matches!(args.kind.as_str(), "closing" | "package") { CLOSING.to_vec() } else { vec![args.kind.as_str()] };
     let (catalogue, law) = (catalogue(context)?, law(context, source.view.mandate.jurisdiction)?);
     // Everything is made before anything is written.
     let mut sheets = Vec::new();
@@ -85,7 +82,11 @@ pub fn document(context: &mut Context<'_, '_>, args: DocumentArgs) -> Result<(),
     if matches!(args.kind.as_str(), "closing" | "package") {
         let extract = args.out.join("extract.mandatum");
         write_private(&extract, &source.extract)?;
-        written.push(Written { title: sheets::extract_title(lang).into(), file: extract, sha256: hash(&source.extract) });
+        written.push(Written {
+            title: sheets::extract_title(lang).into(),
+            file: extract,
+            sha256: hash(&source.extract),
+        });
         let cover = source.package(&press, &law, &written);
         written.extend(write_all(context, &args.out, &[("package".to_owned(), cover)])?);
     }
@@ -131,7 +132,12 @@ pub fn write_notices(
     for view in views {
         let mandate = program.mandate(Text::parse(view.operator.as_str())?)?;
         let law = law(context, view.jurisdiction)?;
-        let press = Press { lang: language(context, view.jurisdiction), wording: &texts, zone: &view.zone, made: context.now() };
+        let press = Press {
+            lang: language(context, view.jurisdiction),
+            wording: &texts,
+            zone: &view.zone,
+            made: context.now(),
+        };
         let sheet = sheets::notice(view, &mandate, &given, &law).sheet(&press);
         let id: String = view.incident.facts.id.to_string().chars().take(8).collect();
         let name = format!("notice-{id}-{}", file_part(view.operator.as_str()));
@@ -197,11 +203,7 @@ pub struct Written {
     sha256: Digest,
 }
 
-fn write_all(
-    context: &mut Context<'_, '_>,
-    out: &Path,
-    sheets: &[(String, Sheet)],
-) -> Result<Vec<Written>, Failure> {
+fn write_all(context: &mut Context<'_, '_>, out: &Path, sheets: &[(String, Sheet)]) -> Result<Vec<Written>, Failure> {
     let cannot = |error: std::io::Error| Failure::input("out", format!("{}: {error}", out.display()));
     std::fs::create_dir_all(out).map_err(cannot)?;
     let progress = context.terminal().progress("writing", u64::try_from(sheets.len()).unwrap_or(0));
@@ -230,6 +232,7 @@ fn day(zone: &Zone, at: Instant) -> Option<crate::model::Date> {
 
 impl From<documents::Refusal> for Failure {
     fn from(refusal: documents::Refusal) -> Self {
-        Failure::input("document", refusal).hint("give what is missing with --facts FILE, or make a draft without --final")
+        Failure::input("document", refusal)
+            .hint("give what is missing with --facts FILE, or make a draft without --final")
     }
 }

@@ -2,22 +2,22 @@
 
 use super::{Given, Written, day};
 use crate::api::{ExposureLine, IncidentView, LogLine, MandateView, MemberLine};
+use crate::cli::failure::Failure;
 use crate::ledger::{Assurance, Outcome as Recorded, Record, Verified};
 use crate::model::{
-    Credential, Date, Decision, Event, Evidence, Grant, Instant, Kind, Level, Name, Role, RosterEvent,
-    Row, SecondFactor, Step, Text,
+    Credential, Date, Decision, Event, Evidence, Grant, Instant, Kind, Level, Name, Role, RosterEvent, Row,
+    SecondFactor, Step, Text,
 };
 use crate::paperwork::catalogue::{Catalogue, Found};
 use crate::paperwork::documents::{
-    self, AccessLogExtract, AccessRow, Admitted, AdmissionOrder, Backup, Basis, BackupsEnd, Clocks, ConfirmationLetter,
+    self, AccessLogExtract, AccessRow, AdmissionOrder, Admitted, Backup, BackupsEnd, Basis, Clocks, ConfirmationLetter,
     Copies, CopiesOutside, Enclosure, EndedAccess, EventLog, Exposed, Finality, IncidentNotice, LogEntry, LogHead,
     Mandate, Measure, MemberRoles, OnPlatform, Outcome, People, Person, Press, ProofPackage, ReviewDue, ReviewItem,
-    ReviewSheet, RevocationItem, RevocationList, SafeguardItem, Safeguards, Stage, TerminationAct, Vaulted, Verification,
-    Wider,
+    ReviewSheet, RevocationItem, RevocationList, SafeguardItem, Safeguards, Stage, TerminationAct, Vaulted,
+    Verification, Wider,
 };
 use crate::paperwork::law::Law;
 use crate::paperwork::{Lang, Sheet};
-use crate::cli::failure::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// From what age a secret is a finding, days.
@@ -130,7 +130,8 @@ impl Source {
         let mandate = &self.view.mandate;
         let purposes: BTreeSet<&str> =
             mandate.live_rows().flat_map(|row| row.terms.purposes.iter().map(Text::as_str)).collect();
-        let data: BTreeSet<&str> = mandate.live_rows().flat_map(|row| row.terms.data.iter().map(Text::as_str)).collect();
+        let data: BTreeSet<&str> =
+            mandate.live_rows().flat_map(|row| row.terms.data.iter().map(Text::as_str)).collect();
         let texts = |words: BTreeSet<&str>| words.into_iter().filter_map(|word| Text::parse(word).ok()).collect();
         let outsiders = mandate.permissions.iter().map(|permission| self.member(permission.member)).collect();
         Mandate {
@@ -273,9 +274,7 @@ impl Source {
     /// Backups whose record names this mandate, as far as this member may read the agency's own ledger.
     fn backups(&self) -> Vec<Backup> {
         let unit = self.view.mandate.unit;
-        let holds = |line: &&LogLine| {
-            matches!(&line.record.outcome, Recorded::Roster(RosterEvent::BackedUp { units }) if units.contains(&unit))
-        };
+        let holds = |line: &&LogLine| matches!(&line.record.outcome, Recorded::Roster(RosterEvent::BackedUp { units }) if units.contains(&unit));
         let lines = self.roster.iter().filter(holds);
         let one = |line: &LogLine| Backup {
             name: Text::parse(&format!("{} · {}", line.seq, line.at)).unwrap_or_default(),
@@ -287,9 +286,12 @@ impl Source {
     }
 
     fn ended(&self) -> Option<Date> {
-        let ended = self.verified.records.iter().rev().find(|record| {
-            matches!(record.outcome, Recorded::Mandate(Event::Ended { .. }))
-        });
+        let ended = self
+            .verified
+            .records
+            .iter()
+            .rev()
+            .find(|record| matches!(record.outcome, Recorded::Mandate(Event::Ended { .. })));
         ended.and_then(|record| day(&self.view.mandate.zone, record.at))
     }
 
@@ -297,8 +299,14 @@ impl Source {
         let mandate = &self.view.mandate;
         let subjects: Vec<&str> = self.given.subjects.iter().map(Text::as_str).collect();
         let never = matches!(self.copies(), CopiesOutside::Never { .. });
-        let reason = format!("{} {} {}", lang.pick("прекращение договора №", "end of contract"), mandate.contract, mandate.signed);
-        let data: BTreeSet<&str> = mandate.rows.iter().flat_map(|row| row.terms.data.iter().map(Text::as_str)).collect();
+        let reason = format!(
+            "{} {} {}",
+            lang.pick("прекращение договора №", "end of contract"),
+            mandate.contract,
+            mandate.signed
+        );
+        let data: BTreeSet<&str> =
+            mandate.rows.iter().flat_map(|row| row.terms.data.iter().map(Text::as_str)).collect();
         TerminationAct {
             heading: self.heading(),
             basis: self.basis(),
@@ -423,7 +431,9 @@ impl Source {
     /// The releases of one credential: how many, and when last.
     fn releases(&self, credential: &Credential) -> (u64, Option<Instant>) {
         let released = self.verified.records.iter().filter(|record| match &record.outcome {
-            Recorded::Mandate(Event::Released { items, .. }) => items.iter().any(|item| item.credential == credential.id),
+            Recorded::Mandate(Event::Released { items, .. }) => {
+                items.iter().any(|item| item.credential == credential.id)
+            }
             _ => false,
         });
         released.fold((0, None), |(count, _), record| (count + 1, Some(record.at)))
@@ -483,7 +493,8 @@ impl Source {
             _ => None,
         })?;
         let about = |id| self.view.mandate.grant(id).is_some_and(|grant| grant.facts.row == credential.row);
-        let decided: Vec<&Decision> = lines.iter().filter(|line| about(line.grant)).map(|line| &line.decision).collect();
+        let decided: Vec<&Decision> =
+            lines.iter().filter(|line| about(line.grant)).map(|line| &line.decision).collect();
         match () {
             () if decided.is_empty() => None,
             () if decided.iter().any(|decision| **decision == Decision::Revoke) => Some(documents::Decision::Revoke),
@@ -594,7 +605,10 @@ impl Source {
             items: mandate.credentials.iter().map(item).collect(),
             old_after_days: OLD_AFTER_DAYS,
             wider: wide
-                .map(|row| Wider { system: text(&row.system), what: Text::parse("admin / полный доступ").unwrap_or_default() })
+                .map(|row| Wider {
+                    system: text(&row.system),
+                    what: Text::parse("admin / полный доступ").unwrap_or_default(),
+                })
                 .collect(),
             members: concerned.map(|line| MemberRoles { name: text(&line.name), roles: line.roles.clone() }).collect(),
             reviews: reviews.into_iter().collect(),
@@ -610,13 +624,13 @@ fn leading_role(roles: &BTreeSet<Role>) -> Option<Role> {
 /// The notice to one operator; what is not known yet is said to be under inquiry.
 pub fn notice(view: &IncidentView, mandate: &MandateView, given: &Given, law: &Law) -> IncidentNotice {
     let incident = &view.incident;
-    let affected: Vec<&Row> =
-        mandate.mandate.rows.iter().filter(|row| view.systems.contains(&row.system)).collect();
+    let affected: Vec<&Row> = mandate.mandate.rows.iter().filter(|row| view.systems.contains(&row.system)).collect();
     let data: BTreeSet<&str> = affected.iter().flat_map(|row| row.terms.data.iter().map(Text::as_str)).collect();
     let said = |step: Step| incident.course.iter().filter(move |entry| entry.step == step);
     let locked = Measure {
         at: incident.opened,
-        what: Text::parse("выдачи заблокированы, сеансы завершены / retrievals locked, sessions ended").unwrap_or_default(),
+        what: Text::parse("выдачи заблокированы, сеансы завершены / retrievals locked, sessions ended")
+            .unwrap_or_default(),
     };
     let done = said(Step::Execution).map(|entry| Measure { at: entry.at, what: entry.text.clone() });
     let exposed = view.exposure.iter().map(|line| {
@@ -680,7 +694,8 @@ pub struct Summary {
 impl Summary {
     /// Counted from the facts of the report itself, so that the two cannot part ways.
     pub fn of(facts: &Safeguards, now: Instant, today: Option<Date>) -> Self {
-        let old = |since: Instant| now.since(since) > i64::try_from(OLD_AFTER_DAYS).unwrap_or(365) * 24 * 60 * 60 * 1000;
+        let old =
+            |since: Instant| now.since(since) > i64::try_from(OLD_AFTER_DAYS).unwrap_or(365) * 24 * 60 * 60 * 1000;
         let mut second_factor: BTreeMap<String, usize> =
             ["on", "elsewhere", "not_possible", "unknown"].map(|name| (name.to_owned(), 0)).into();
         for item in &facts.items {
@@ -694,7 +709,10 @@ impl Summary {
             older_than_a_year: facts.items.iter().filter(|item| item.since.is_some_and(old)).count(),
             wider_than_the_mandate: facts.wider.len(),
             roles_together: facts.members.iter().filter(|m| together(&m.roles)).map(|m| m.name.to_string()).collect(),
-            review_overdue: facts.reviews.iter().any(|review| review.done.is_none() && today.is_some_and(|today| review.due < today)),
+            review_overdue: facts
+                .reviews
+                .iter()
+                .any(|review| review.done.is_none() && today.is_some_and(|today| review.due < today)),
         }
     }
 

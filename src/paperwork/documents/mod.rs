@@ -32,8 +32,8 @@ pub use termination::{Backup, CopiesOutside, Copy, EventLog, Finality, Medium, O
 pub use words::mask_account;
 
 use super::lang::Lang;
-pub use crate::ledger::Assurance;
 use super::wording::Wording;
+pub use crate::ledger::Assurance;
 use crate::model::{Date, Digest, Instant, Text, Zone};
 
 /// What every document needs beside its facts.

@@ -352,7 +352,11 @@ impl Reading {
                 Opening::Days { from, until: cap.map_or(end, |cap| end.min(cap)) }
             }
         };
-        let system = unique_name(&row.system_raw, row.row, taken)?;
+        // «CRM / amoCRM»: where the platform is known by itself, the first word is the name people use.
+        let first = row.system_raw.split(" / ").next().filter(|_| row.platform.is_some()).unwrap_or(&row.system_raw);
+        let is_taken = |name: &str| taken.iter().any(|other| other.same(name));
+        let said = if is_taken(first) { &row.system_raw } else { first };
+        let system = unique_name(said, row.row, taken)?;
         taken.push(system.clone());
         let levels = row.access_levels.iter().filter_map(|access| access.code);
         let denied: BTreeSet<Level> =

@@ -153,6 +153,38 @@ fn column(head: &str) -> Option<Column> {
     })
 }
 
+/// How access is had, as mandates name it: «логин и пароль» is a kind here, not a password.
+const ACCESS_KINDS: [&str; 24] = [
+    "гостевой",
+    "гостевой доступ",
+    "логин",
+    "пароль",
+    "логин и пароль",
+    "логин пароль",
+    "токен",
+    "токен бота",
+    "токен oauth",
+    "ключ",
+    "ключ api",
+    "адрес вебхука",
+    "вебхук",
+    "коды восстановления",
+    "иной секрет",
+    "delegated access",
+    "login and password",
+    "password",
+    "api key",
+    "bot token",
+    "webhook address",
+    "oauth token",
+    "recovery codes",
+    "other secret",
+];
+
+fn names_kinds(cell: &str) -> bool {
+    cell.split([',', ';', '\n']).all(|kind| ACCESS_KINDS.contains(&words(kind).as_str()))
+}
+
 /// What the header of one table says.
 #[derive(Clone, Debug)]
 struct Header {
@@ -346,7 +378,8 @@ impl Taken<'_> {
                 made.marks.insert(RowMark::Merged);
             }
             let is_field = matches!(header.columns.get(at), Some(Column::Field(_)));
-            if !is_field && value.marks.contains(&Mark::Credential) {
+            let names_kind = header.columns.get(at) == Some(&Column::Extra("access_kind")) && names_kinds(&value.now);
+            if !is_field && !names_kind && value.marks.contains(&Mark::Credential) {
                 made.marks.insert(RowMark::Credential);
             }
             match header.columns.get(at) {
