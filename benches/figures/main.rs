@@ -43,6 +43,7 @@ fn main() {
     fetch_figures(&scale, &mut report);
     list_figures(&scale, &mut report);
     verify_figures(&scale, &mut report);
+    paper_figures(&scale, &mut report);
     report.note(&format!("Load after: {}", load()));
     println!("\n{}", report.text(small));
 }
@@ -247,4 +248,34 @@ fn verify_figures(scale: &Scale, report: &mut Report) {
     let costs = in_turns(2, vec![("verify", Box::new(|_| cold(office.command(OWNER).arg("verify"))))]);
     let seconds = costs.wall("verify").as_secs_f64();
     report.bound(&format!("verify of a ledger of {} records", scale.records), "≤ 10 s", seconds, 10.0, "s");
+    eprintln!("exposure …");
+    let costs = in_turns(3, vec![("exposure", Box::new(|_| cold(office.command(OWNER).args(["exposure", &operator(0)]))))]);
+    let seconds = costs.wall("exposure").as_secs_f64();
+    report.bound(&format!("exposure over {} records", scale.records), "≤ 1 s", seconds, 1.0, "s");
+}
+
+/// Documents in and out: a mandate of 50 rows read, the closing package of 200 credentials written.
+fn paper_figures(scale: &Scale, report: &mut Report) {
+    let mut office = Office::found("documents");
+    office.open_mandate(0, 50);
+    let papers = office.path("papers");
+    office.unlock();
+    eprintln!("documents …");
+    cold(office.stepped_up(&["document", &operator(0), "mandate"]).arg("--out").arg(&papers));
+    let file = papers.join("mandate.docx");
+    let costs = in_turns(
+        scale.rounds,
+        vec![("read", Box::new(|_| cold(Command::new(PROGRAM).args(["mandate", "read", "--json"]).arg(&file))))],
+    );
+    let ms = costs.wall("read").as_secs_f64() * 1e3;
+    report.bound("mandate read, 50 rows", "≤ 100 ms", ms, 100.0, "ms (cold process)");
+
+    let mut office = Office::found("200 credentials");
+    office.open_mandate(0, 2 * PER_MANDATE);
+    office.fill(0, 2 * PER_MANDATE);
+    let papers = office.path("closing");
+    office.unlock();
+    let cost = cold(office.stepped_up(&["document", &operator(0), "closing"]).arg("--out").arg(&papers));
+    let seconds = cost.wall.as_secs_f64();
+    report.bound("closing package, 200 credentials", "≤ 5 s", seconds, 5.0, "s (cold process)");
 }

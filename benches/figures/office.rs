@@ -232,6 +232,14 @@ impl Office {
         command
     }
 
+    /// A command that asks for a fresh code.
+    pub fn stepped_up(&mut self, args: &[&str]) -> Command {
+        let code = self.code_now(OWNER);
+        let mut command = self.command(OWNER);
+        command.args(["--otp-command", &format!("echo {code}")]).args(args);
+        command
+    }
+
     pub fn fetch(&self, mandate: usize, row: usize) -> Command {
         let mut command = self.command(OWNER);
         command.args(["fetch", "--field", "password", &path(mandate, row)]);

@@ -7,6 +7,7 @@ use crate::anchor::{Change, Destroy};
 use crate::api::Refusal;
 use crate::ledger::Outcome;
 use crate::model::{Event, GrantId, MemberId, Phase, RosterEvent, UnitId};
+use std::collections::HashSet;
 
 impl Vault<'_> {
     /// Destroys every key in these units that is over by their state, by an epoch rotation, and records it. Returns how
@@ -48,10 +49,10 @@ impl Vault<'_> {
     fn find_dead(&mut self, unit: UnitId, destroy: &mut Destroy) -> Result<(), Refusal> {
         let mandate = self.mandate(unit)?;
         let Some(segment) = self.anchor.segment(unit)? else { return Ok(()) };
-        let live = |id: &GrantId| {
-            mandate.as_ref().and_then(|mandate| mandate.grant(*id)).is_some_and(crate::model::Grant::is_live)
-        };
-        destroy.grants.extend(segment.grants.iter().map(|(id, ..)| *id).filter(|id| !live(id)).map(|id| (unit, id)));
+        let live: HashSet<GrantId> =
+            mandate.iter().flat_map(|mandate| mandate.live_grants().map(|grant| grant.facts.id)).collect();
+        let dead = segment.grants.iter().map(|(id, ..)| *id).filter(|id| !live.contains(id));
+        destroy.grants.extend(dead.map(|id| (unit, id)));
         let closed = mandate.as_ref().is_some_and(|mandate| matches!(mandate.phase, Phase::Closed { .. }));
         let stale_state = segment.next_state_key.is_some() || (closed && segment.state_key.is_some());
         if stale_state {
@@ -67,8 +68,8 @@ impl Vault<'_> {
             let Some(mut mandate) = self.mandate(unit)? else { continue };
             let Some(segment) = self.anchor.segment(unit)? else { continue };
             let over = mandate.grants.iter().filter(|grant| !grant.is_live() && grant.destroyed.is_none());
-            let grants: Vec<GrantId> =
-                over.map(|grant| grant.facts.id).filter(|id| segment.grant(*id).is_none()).collect();
+            let kept: HashSet<GrantId> = segment.grants.iter().map(|(id, ..)| *id).collect();
+            let grants: Vec<GrantId> = over.map(|grant| grant.facts.id).filter(|id| !kept.contains(id)).collect();
             if grants.is_empty() || matches!(mandate.phase, Phase::Closed { .. }) {
                 continue;
             }

@@ -79,9 +79,17 @@ fn note(opened: &mut BTreeMap<(CredentialId, u32, MemberId), Opened>, record: &R
 
 /// Whether the signed request asked for data keys to grant them onward.
 fn is_onward(record: &Record) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Asked {
+        ask: Onward,
+    }
+    #[derive(serde::Deserialize)]
+    struct Onward {
+        onward: Option<MemberId>,
+    }
     let bytes = record.request.as_ref().map(crate::crypto::Signed::unverified_bytes);
-    let body = bytes.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok());
-    body.is_some_and(|body| body.pointer("/ask/onward").is_some_and(|onward| !onward.is_null()))
+    let asked = bytes.and_then(|bytes| serde_json::from_slice::<Asked>(bytes).ok());
+    asked.is_some_and(|asked| asked.ask.onward.is_some())
 }
 
 fn line(

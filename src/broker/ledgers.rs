@@ -4,7 +4,7 @@ use super::caller::Caller;
 use super::recorder::Draft;
 use super::vault::{Vault, admissions_in_order, chain_to, changed};
 use crate::api::{ExtractAnswer, LogAnswer, LogAsk, LogLine, NameAsk, Refusal, Request, Seen};
-use crate::ledger::{Edge, Extract, ExtractWriter, Outcome, Record, from_blob, to_blob};
+use crate::ledger::{Edge, Extract, ExtractWriter, Outcome, Record, from_blob, on_all_cores, to_blob};
 use crate::model::{Blob, Event, Mandate, MemberId, RosterEvent, UnitId};
 use crate::policy::{self, Scope};
 
@@ -196,9 +196,10 @@ impl Vault<'_> {
         let mut edge = Edge::default();
         let mut records = Vec::new();
         self.each_batch(unit, |entries| {
-            for entry in entries {
-                edge.push(entry.leaf());
-                records.push(entry.proven_record().map_err(|error| changed(&error.to_string()))?);
+            let opened = on_all_cores(&entries, |entry| (entry.leaf(), entry.proven_record()));
+            for (leaf, record) in opened {
+                edge.push(leaf);
+                records.push(record.map_err(|error| changed(&error.to_string()))?);
             }
             Ok(())
         })?;

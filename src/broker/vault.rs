@@ -4,7 +4,7 @@ use super::Settings;
 use crate::anchor::{Anchor, Change, Head, Segment};
 use crate::api::Refusal;
 use crate::crypto::{Context, Entropy, Key, Signed, derive_label, hash, open, seal};
-use crate::ledger::{Admission, Audit, Audited, Directory, Entry, Record, from_blob, root};
+use crate::ledger::{Admission, Audit, Audited, Directory, Entry, Record, from_blob, on_all_cores, root};
 use crate::model::{
     Blob, Deny, Digest, Instant, Mandate, Member, MemberId, Name, Phase, Roster, Text, UnitId, VaultId, Verb,
 };
@@ -209,17 +209,15 @@ impl<'a> Vault<'a> {
         let (size, key) = (segment.head.size, evidence_key(segment)?);
         let mut from = 0;
         while from < size {
-            let rows = self.store.entries(unit, from, BATCH)?;
-            let mut entries = Vec::with_capacity(rows.len());
-            for (seq, sealed) in rows {
-                if seq != from {
-                    return Err(changed("a ledger"));
-                }
-                if from < size {
-                    entries.push(open_entry(&key, self.anchor.vault(), unit, seq, &sealed)?);
-                }
-                from += 1;
+            let mut rows = self.store.entries(unit, from, BATCH)?;
+            if (from..).zip(&rows).any(|(expected, (seq, _))| *seq != expected) {
+                return Err(changed("a ledger"));
             }
+            rows.retain(|(seq, _)| *seq < size);
+            let vault = self.anchor.vault();
+            let opened = on_all_cores(&rows, |(seq, sealed)| open_entry(&key, vault, unit, *seq, sealed));
+            let entries = opened.into_iter().collect::<Result<Vec<Entry>, Refusal>>()?;
+            from += u64::try_from(entries.len()).unwrap_or(u64::MAX);
             if entries.is_empty() {
                 return Err(changed("a ledger"));
             }

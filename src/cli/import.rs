@@ -5,11 +5,11 @@ use super::credentials::{Given, Input, Looks, judge, looks, new_secret, reused, 
 use super::failure::{Failure, count};
 use crate::agent::{NewSecret, Program, Secret};
 use crate::api::MandateView;
+use crate::ledger::on_all_cores;
 use crate::model::{Kind, ReuseTag, Row, Text};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
-use std::panic::resume_unwind;
 use std::path::PathBuf;
 
 /// Credentials stored in one step: all of them or none.
@@ -142,18 +142,6 @@ impl Run {
         self.stored += count;
         Ok(())
     }
-}
-
-/// The same for each, on every core there is: judging thousands of secrets takes longer than storing them.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = items.len().div_ceil(cores).max(1);
-    let work = &work;
-    std::thread::scope(|scope| {
-        let threads = items.chunks(share).map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()));
-        let threads: Vec<_> = threads.collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    })
 }
 
 fn prepare(

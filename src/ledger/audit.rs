@@ -1,5 +1,6 @@
 //! The audit of a whole ledger: every signature, every place, the tree and the fold.
 
+use super::cores::on_all_cores;
 use super::directory::Directory;
 use super::record::{Entry, Outcome, Record, RecordError};
 use super::tree::Edge;
@@ -84,26 +85,8 @@ impl<'a> Audit<'a> {
     }
 
     fn open_all(&self, entries: &[Entry], first: u64) -> Result<Vec<Record>, Flaw> {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
-        if entries.len() < 64 || workers == 1 {
-            return self.open_some(entries, first);
-        }
-        let share = entries.len().div_ceil(workers);
-        let parts: Vec<Result<Vec<Record>, Flaw>> = std::thread::scope(|scope| {
-            let numbered = (first..).step_by(share).zip(entries.chunks(share));
-            let spawned: Vec<_> =
-                numbered.map(|(number, part)| scope.spawn(move || self.open_some(part, number))).collect();
-            spawned.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
-        let mut records = Vec::with_capacity(entries.len());
-        for part in parts {
-            records.extend(part?);
-        }
-        Ok(records)
-    }
-
-    fn open_some(&self, entries: &[Entry], first: u64) -> Result<Vec<Record>, Flaw> {
-        (first..).zip(entries).map(|(number, entry)| self.open_one(entry, number)).collect()
+        let numbered: Vec<(u64, &Entry)> = (first..).zip(entries).collect();
+        on_all_cores(&numbered, |(number, entry)| self.open_one(entry, *number)).into_iter().collect()
     }
 
     fn open_one(&self, entry: &Entry, number: u64) -> Result<Record, Flaw> {

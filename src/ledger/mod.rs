@@ -7,12 +7,14 @@
 
 mod audit;
 mod checkpoint;
+mod cores;
 mod directory;
 mod extract;
 mod record;
 mod tree;
 
 pub use audit::{Audit, Audited, Flaw};
+pub use cores::on_all_cores;
 pub use checkpoint::{Checkpoint, NoteError, origin};
 pub use directory::{Admission, Charter, Directory, DirectoryError, Restart, from_blob, recipient_digest, to_blob};
 pub use extract::{Extract, ExtractError, ExtractWriter, Verified, verify_extract};

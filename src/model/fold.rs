@@ -86,13 +86,13 @@ impl Mandate {
             Event::Revoked { grants, why } => self.end_grants(grants, why, at)?,
             Event::Expired { grants } => self.end_grants(grants, &Why::Term, at)?,
             Event::Destroyed { grants, .. } => {
-                for id in grants {
-                    let grant = self.grant_mut(*id)?;
+                self.each_grant(grants, |grant| {
                     if grant.is_live() || grant.destroyed.is_some() {
                         return Err(FoldError("only the key of an ended grant is destroyed, and once"));
                     }
                     grant.destroyed = Some(at);
-                }
+                    Ok(())
+                })?;
             }
             Event::Ended { why } => {
                 self.phase = Phase::Ended(Ended { at, why: why.clone() });
@@ -372,14 +372,27 @@ impl Mandate {
     }
 
     fn end_grants(&mut self, grants: &[GrantId], why: &Why, at: Instant) -> Result<(), FoldError> {
-        for id in grants {
-            let grant = self.grant_mut(*id)?;
+        self.each_grant(grants, |grant| {
             if !grant.is_live() {
                 return Err(FoldError("the grant ended already"));
             }
             grant.ended = Some(Ended { at, why: why.clone() });
+            Ok(())
+        })
+    }
+
+    /// Does something to each named grant; a sweep names thousands, so they are looked up in a set.
+    fn each_grant(
+        &mut self,
+        ids: &[GrantId],
+        mut work: impl FnMut(&mut Grant) -> Result<(), FoldError>,
+    ) -> Result<(), FoldError> {
+        let mut named: HashSet<GrantId> = ids.iter().copied().collect();
+        if named.len() != ids.len() {
+            return Err(FoldError("a grant is named twice"));
         }
-        Ok(())
+        self.grants.iter_mut().filter(|grant| named.remove(&grant.facts.id)).try_for_each(&mut work)?;
+        if named.is_empty() { Ok(()) } else { Err(FoldError("no such grant")) }
     }
 
     fn row_mut(&mut self, id: RowId) -> Result<&mut Row, FoldError> {
