@@ -249,7 +249,8 @@ fn verify_figures(scale: &Scale, report: &mut Report) {
     let seconds = costs.wall("verify").as_secs_f64();
     report.bound(&format!("verify of a ledger of {} records", scale.records), "≤ 10 s", seconds, 10.0, "s");
     eprintln!("exposure …");
-    let costs = in_turns(3, vec![("exposure", Box::new(|_| cold(office.command(OWNER).args(["exposure", &operator(0)]))))]);
+    let costs =
+        in_turns(3, vec![("exposure", Box::new(|_| cold(office.command(OWNER).args(["exposure", &operator(0)]))))]);
     let seconds = costs.wall("exposure").as_secs_f64();
     report.bound(&format!("exposure over {} records", scale.records), "≤ 1 s", seconds, 1.0, "s");
 }

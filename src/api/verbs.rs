@@ -468,6 +468,8 @@ asks! {
         extract: Blob,
         /// Its head.
         head: Seen,
+        /// When each backup was made that holds the mandate.
+        backups: Vec<Instant>,
     }
     /// Whose exposure.
     ExposureAsk {

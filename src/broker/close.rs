@@ -149,8 +149,15 @@ pub fn unsettled(vault: &mut Vault<'_>, mandate: &Mandate) -> Result<Vec<String>
     let mut named: Vec<String> = Vec::new();
     for line in exposure::lines(vault, std::slice::from_ref(mandate), None)? {
         let name = credential_name(line.system.as_str(), line.name.as_str());
+        // Access that was taken away on the platform cannot be used by whoever saw it.
+        if mandate.platform_leg(line.credential).is_some() {
+            continue;
+        }
         if !named.contains(&name) {
-            open.push(format!("{name} was opened (v{}) and not rotated or settled", line.version));
+            open.push(format!(
+                "{name} was opened (v{}) and is not rotated, settled or taken away on the platform",
+                line.version
+            ));
             named.push(name);
         }
     }

@@ -5,7 +5,7 @@ use super::recorder::Draft;
 use super::vault::{Vault, admissions_in_order, chain_to, changed};
 use crate::api::{ExtractAnswer, LogAnswer, LogAsk, LogLine, NameAsk, Refusal, Request, Seen};
 use crate::ledger::{Edge, Extract, ExtractWriter, Outcome, Record, from_blob, on_all_cores, to_blob};
-use crate::model::{Blob, Event, Mandate, MemberId, RosterEvent, UnitId};
+use crate::model::{Blob, Event, Instant, Mandate, MemberId, RosterEvent, UnitId};
 use crate::policy::{self, Scope};
 
 /// Records of one mandate or of the roster, as far as the caller may read them.
@@ -175,13 +175,28 @@ pub fn extract(
     vault.each_batch(unit, |entries| entries.iter().try_for_each(|entry| writer.record(entry)).map_err(failed))?;
     let (head, note) = vault.sign_head(unit)?;
     let text = writer.finish(note).map_err(failed)?;
-    Ok(ExtractAnswer { extract: Blob(text), head: Seen { size: head.size, root: head.root } })
+    let backups = backups_of(vault, unit)?;
+    Ok(ExtractAnswer { extract: Blob(text), head: Seen { size: head.size, root: head.root }, backups })
+}
+
+/// When each backup was made that holds this mandate: the agency's own ledger says so, and whoever closes the mandate
+/// must be able to name the copies.
+fn backups_of(vault: &mut Vault<'_>, unit: UnitId) -> Result<Vec<Instant>, Refusal> {
+    let mut made = Vec::new();
+    vault.each_record(vault.roster.unit, |record| {
+        if matches!(&record.outcome, Outcome::Roster(RosterEvent::BackedUp { units }) if units.contains(&unit)) {
+            made.push(record.at);
+        }
+    })?;
+    Ok(made)
 }
 
 /// The admissions of those who appear in a mandate and of those who vouch for them: an operator learns of nobody else.
 fn admissions_needed(vault: &mut Vault<'_>, mandate: &Mandate) -> Result<Vec<crate::crypto::Signed>, Refusal> {
     let mut people: std::collections::BTreeSet<MemberId> = mandate.leads.iter().copied().collect();
     people.extend(mandate.grants.iter().map(|grant| grant.facts.member));
+    people.extend(mandate.permissions.iter().map(|permission| permission.member));
+    people.extend(mandate.incidents.iter().filter_map(|incident| incident.facts.member));
     vault.each_record(mandate.unit, |record| people.extend(record.by))?;
     let needed: Vec<Blob> = people.into_iter().flat_map(|member| chain_to(&vault.roster, member)).collect();
     let mut admissions = admissions_in_order(&vault.roster);

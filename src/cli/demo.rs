@@ -24,6 +24,27 @@ const TERM_OVER: i64 = 1_774_990_800_000;
 const PASSPHRASE: &str = "throw-away demo passphrase of many words";
 /// A mandate as an operator signs it; what it says is invented.
 const MANDATE: &[u8] = include_bytes!("../../samples/mandate.docx");
+/// What the vault does not know and the closing act needs.
+const FACTS: &str = r#"
+number = "1/2026"
+date = "2026-04-01"
+place = "г. Москва"
+contact = "Примерова О. О., privacy@agency.example"
+subjects = ["клиенты Оператора", "посетители сайта"]
+event_log_missing = "журнал событий ведёт Оператор"
+
+[operator]
+name = "ООО «Ромашка»"
+address = "г. Москва, ул. Выдуманная, д. 1"
+representative = "Тестов Т. Т."
+position = "директор"
+
+[processor]
+name = "ООО «Агентство Пример»"
+address = "г. Москва, ул. Примерная, д. 2"
+representative = "Примерова О. О."
+position = "директор"
+"#;
 const SEED: &str =
     "otpauth://totp/amoCRM:lead%40romashka.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=amoCRM\n";
 
@@ -190,6 +211,7 @@ impl Play<'_> {
              To type along: export MANDATUM_VAULT={dir}/vault MANDATUM_STATE={dir}/state"
         ))?;
         std::fs::write(self.stage.dir.join("mandate.docx"), MANDATE)?;
+        std::fs::write(self.stage.dir.join("facts.toml"), FACTS)?;
         super::init::write_private(&self.stage.dir.join("seed"), SEED.as_bytes())?;
 
         self.chapter("1. The agency makes a vault: an owner, a lead, a specialist")?;
@@ -318,15 +340,14 @@ impl Play<'_> {
             &["mandate", "revoked", "Ромашка", "--all", "--how", how, "--by", "Тестов Т. Т., Ромашка"],
             0,
         )?;
-        for system in ["CRM", "Tilda", "Чат-бот"] {
-            let path = format!("Ромашка/{system}");
-            let because = ["--because", "сменил оператор 01.04.2026", "--confirmed-by", "Тестов Т. Т."];
-            self.step("Lena", &[&["mandate", "settle", &path][..], &because].concat(), 0)?;
-        }
         self.step("Lena", &["mandate", "choice", "Ромашка", "delete", "--by", "Тестов Т. Т."], 0)?;
         self.step("Lena", &["mandate", "copies", "Ромашка", "--none", "--by", "Примерова О. О."], 0)?;
         let papers = self.file("closing");
-        self.step("Lena", &["document", "Ромашка", "closing", "--out", &papers], 0)?;
+        self.step(
+            "Lena",
+            &["document", "Ромашка", "closing", "--out", &papers, "--facts", &self.file("facts.toml")],
+            0,
+        )?;
         self.step("Lena", &["mandate", "close", "Ромашка", "--yes"], 0)?;
         self.step("Olga", &["unlock"], 0)?;
         self.step("Olga", &["verify"], 0)?;

@@ -14,8 +14,8 @@ mod record;
 mod tree;
 
 pub use audit::{Audit, Audited, Flaw};
-pub use cores::on_all_cores;
 pub use checkpoint::{Checkpoint, NoteError, origin};
+pub use cores::on_all_cores;
 pub use directory::{Admission, Charter, Directory, DirectoryError, Restart, from_blob, recipient_digest, to_blob};
 pub use extract::{Extract, ExtractError, ExtractWriter, Verified, verify_extract};
 pub use record::{Assurance, ClockMark, Entry, Outcome, Record, RecordError, leaf_of};

@@ -217,9 +217,9 @@ impl Term {
     pub fn contains(&self, at: Instant) -> bool {
         self.from <= at && at < self.until
     }
-    /// Whether all of this is inside the other.
+    /// Whether all of this is inside the other; nothing lies in a term that ends before it begins.
     pub fn within(&self, outer: &Term) -> bool {
-        outer.from <= self.from && self.until <= outer.until
+        self.from < self.until && outer.from <= self.from && self.until <= outer.until
     }
     /// What both have in common, if anything.
     pub fn meet(&self, other: &Term) -> Option<Term> {
@@ -231,6 +231,13 @@ impl Term {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_lies_in_a_reversed_or_empty_term() {
+        let term = |from, until| Term { from: Instant(from), until: Instant(until) };
+        assert!(term(1, 2).within(&term(0, 3)) && term(0, 3).within(&term(0, 3)));
+        assert!(!term(2, 2).within(&term(0, 3)) && !term(2, 1).within(&term(0, 3)));
+    }
 
     fn term(from: &str, until: &str, zone: &str) -> Term {
         Term::of_days(from.parse().unwrap(), until.parse().unwrap(), &Zone::parse(zone).unwrap()).unwrap()

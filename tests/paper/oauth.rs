@@ -389,7 +389,7 @@ fn a_proxy_is_taken_from_the_environment_only_when_asked() {
     if std::env::var_os(INSIDE).is_none() {
         let me = std::env::current_exe().unwrap();
         let run = std::process::Command::new(me)
-            .args(["--exact", "a_proxy_is_taken_from_the_environment_only_when_asked"])
+            .args(["--exact", "oauth::a_proxy_is_taken_from_the_environment_only_when_asked"])
             .envs([(INSIDE, "1"), ("ALL_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "")])
             .output()
             .unwrap();

@@ -293,10 +293,16 @@ fn run_for_usage(world: &World, args: &[&str]) -> (i32, String) {
 /// The demo runs through, as a program of its own.
 #[test]
 fn the_demo_runs_through() {
-    let output = Command::new(env!("CARGO_BIN_EXE_mandatum")).arg("demo").output().unwrap();
+    let started = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_mandatum")).arg("demo").current_dir(started.path()).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
     for code in ["TERM_EXPIRED", "SECRET_DESTROYED", "MANDATE_NOT_ACTIVE", "all of it holds"] {
         assert!(shown.contains(code), "{code}");
+    }
+    // The closing act stays.
+    let kept = started.path().join("mandatum-demo");
+    for file in ["act.docx", "act.html", "letter.docx", "package.docx", "extract.mandatum"] {
+        assert!(kept.join(file).is_file(), "{file}");
     }
 }

@@ -327,7 +327,14 @@ fn a_session_is_its_own_members_and_ends() {
     assert_eq!(confirm(&olga, Some(Nonce([7; 16]))), mfa());
     assert_eq!(confirm(&olga, fresh), Ok(()), "the code of the unlock");
     assert_eq!(confirm(&olga, fresh), mfa(), "a token, twice");
-    let lena = world.program("Lena");
+    // On the broker that gave the token out, by somebody who could use a token of their own.
+    let gate = world.gate();
+    let here =
+        |name: &str| Program::new(Arc::clone(&gate), world.identity(name), &world.path("state"), Arc::new(System));
+    let olga = here("Olga").under(session, None);
+    let mut lena = here("Lena");
+    lena.unlock(world.fresh_code("Lena"), HOUR).unwrap();
+    lena.take_fresh();
     let end = || ReasonAsk { operator: Text::parse("Romashka").unwrap(), reason: Text::default() };
     let others = olga.step_up(world.fresh_code("Olga")).unwrap();
     assert_eq!(refusal(lena.ask::<MandateEndCall>(None, Some(others), end())).map(drop), mfa(), "another's token");

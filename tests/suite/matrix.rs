@@ -998,6 +998,10 @@ fn nobody_grants_to_themselves_or_beyond_the_row() {
     let gate = world.gate();
     let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
     let unit = Some(place.unit);
+    // Without her standing access there, only the rule on oneself is left to refuse Lena.
+    let of = Some((text("Romashka"), text("Form")));
+    let revoke = RevokeAsk { member: name("Lena"), of, reason: text("a test") };
+    olga.ask::<RevokeCall>(&*gate, None, revoke).unwrap();
     let before = ledgers(&world)[&place.unit].clone();
     let role_forbids = || Refusal::from(Deny::RoleForbids);
     let input = |field: &str, refused: Refusal| match refused {
@@ -1013,7 +1017,8 @@ fn nobody_grants_to_themselves_or_beyond_the_row() {
     assert_eq!(grant(&olga, place.facts(1, olga.id())), role_forbids());
     assert_eq!(grant(&larisa, place.facts(1, sasha.id())), Refusal::NotFound);
     assert_eq!(grant(&larisa, place.facts(1, larisa.id())), Refusal::NotFound);
-    input("member", grant(&lena, place.facts(1, lena.id())));
+    let own = grant(&lena, place.facts(1, lena.id()));
+    assert!(own.to_string().contains("nobody grants to themselves"), "{own}");
 
     // Beyond the row, by the smallest step.
     let facts = || place.facts(1, sasha.id());

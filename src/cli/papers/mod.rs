@@ -14,9 +14,7 @@ use super::drafts::{catalogue, law, own_data, wording};
 use super::failure::Failure;
 use super::init::write_private;
 use crate::agent::{Program, hash};
-use crate::api::{
-    ExposureAsk, ExposureCall, ExtractCall, IncidentView, LogAsk, LogCall, MemberListCall, NameAsk, Nothing,
-};
+use crate::api::{ExposureAsk, ExposureCall, ExtractCall, IncidentView, MemberListCall, NameAsk, Nothing};
 use crate::ledger::{Directory, verify_extract};
 use crate::model::{Digest, Instant, Text, Zone};
 use crate::paperwork::documents::{self, Press};
@@ -181,14 +179,12 @@ fn source(
     let ask = ExposureAsk { operator: Some(operator.clone()), member: None };
     let exposure = program.ask::<ExposureCall>(None, None, ask)?;
     let members = program.ask::<MemberListCall>(None, None, Nothing {})?;
-    let ask = LogAsk { operator: None, member: None, since: None, denied: false };
-    let roster = program.ask::<LogCall>(None, None, ask)?.lines;
     Ok(Source {
         view,
         verified,
         exposure,
         members,
-        roster,
+        backups: answer.backups,
         given,
         me: program.name().clone(),
         at: context.now(),

@@ -1,12 +1,11 @@
 //! Facts of each document, from the mandate's state and its verified ledger.
 
 use super::{Given, Written, day};
-use crate::api::{ExposureLine, IncidentView, LogLine, MandateView, MemberLine};
+use crate::api::{ExposureLine, IncidentView, MandateView, MemberLine};
 use crate::cli::failure::Failure;
 use crate::ledger::{Assurance, Outcome as Recorded, Record, Verified};
 use crate::model::{
-    Credential, Date, Decision, Event, Evidence, Grant, Instant, Kind, Level, Name, Role, RosterEvent, Row,
-    SecondFactor, Step, Text,
+    Credential, Date, Decision, Event, Evidence, Grant, Instant, Kind, Level, Name, Role, Row, SecondFactor, Step, Text,
 };
 use crate::paperwork::catalogue::{Catalogue, Found};
 use crate::paperwork::documents::{
@@ -29,7 +28,7 @@ pub struct Source {
     pub verified: Verified,
     pub exposure: Vec<ExposureLine>,
     pub members: Vec<MemberLine>,
-    pub roster: Vec<LogLine>,
+    pub backups: Vec<Instant>,
     pub given: Given,
     pub me: Name,
     pub at: Instant,
@@ -271,18 +270,15 @@ impl Source {
         }
     }
 
-    /// Backups whose record names this mandate, as far as this member may read the agency's own ledger.
+    /// The backups that hold this mandate.
     fn backups(&self) -> Vec<Backup> {
-        let unit = self.view.mandate.unit;
-        let holds = |line: &&LogLine| matches!(&line.record.outcome, Recorded::Roster(RosterEvent::BackedUp { units }) if units.contains(&unit));
-        let lines = self.roster.iter().filter(holds);
-        let one = |line: &LogLine| Backup {
-            name: Text::parse(&format!("{} · {}", line.seq, line.at)).unwrap_or_default(),
-            made: line.at,
+        let one = |made: &Instant| Backup {
+            name: Text::parse(&self.view.mandate.zone.show(*made)).unwrap_or_default(),
+            made: *made,
             place: self.given.backup_place.clone(),
             gone_by: self.given.backups_gone_by,
         };
-        lines.map(one).collect()
+        self.backups.iter().map(one).collect()
     }
 
     fn ended(&self) -> Option<Date> {
