@@ -18,6 +18,7 @@ use crate::model::{
     Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
     RequestId, ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId, Verb,
 };
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -525,14 +526,16 @@ impl Program {
         let mut verified: BTreeMap<MemberId, Bundle> = BTreeMap::new();
         let mut readers: BTreeMap<RowId, Readers> = BTreeMap::new();
         for RecipientLine { row, grant, member, admissions } in lines {
-            if !verified.contains_key(&member) {
-                let mut directory = charters.clone();
-                for admission in admissions.iter().filter_map(from_blob) {
-                    directory.admit(&admission).map_err(|_| unsigned())?;
+            let bundle = match verified.entry(member) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => {
+                    let mut directory = charters.clone();
+                    for admission in admissions.iter().filter_map(from_blob) {
+                        directory.admit(&admission).map_err(|_| unsigned())?;
+                    }
+                    new.insert(directory.member(member).ok_or_else(unsigned)?.clone()).clone()
                 }
-                verified.insert(member, directory.member(member).ok_or_else(unsigned)?.clone());
-            }
-            let bundle = verified.get(&member).ok_or_else(unsigned)?.clone();
+            };
             readers.entry(row).or_default().push((grant, bundle));
         }
         Ok(readers)
