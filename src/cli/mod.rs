@@ -133,6 +133,41 @@ enum Command {
     Demo,
 }
 
+/// The commands somebody waits for many times a day, alone: building the whole tree of commands takes longer than
+/// everything else before the first byte is read. What does not parse here is parsed, and explained, by the whole.
+#[derive(Parser)]
+#[command(name = "mandatum", disable_help_flag = true, disable_help_subcommand = true)]
+struct Hot {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: HotCommand,
+}
+
+#[derive(Subcommand)]
+enum HotCommand {
+    Fetch(fetch::FetchArgs),
+    Code(fetch::CodeArgs),
+    #[command(subcommand)]
+    Credential(credentials::Command),
+}
+
+impl Hot {
+    fn parse<T: Into<std::ffi::OsString> + Clone>(args: impl Iterator<Item = T>) -> Option<Cli> {
+        let args: Vec<std::ffi::OsString> = args.map(Into::into).collect();
+        if !args.iter().any(|arg| arg == "fetch" || arg == "code" || arg == "credential") {
+            return None;
+        }
+        let hot = Self::try_parse_from(args).ok()?;
+        let command = match hot.command {
+            HotCommand::Fetch(args) => Command::Fetch(args),
+            HotCommand::Code(args) => Command::Code(args),
+            HotCommand::Credential(command) => Command::Credential(command),
+        };
+        Some(Cli { global: hot.global, command })
+    }
+}
+
 impl Cli {
     /// Parses arguments; usage errors, help and version print themselves and leave with their exit code.
     ///
@@ -143,6 +178,10 @@ impl Cli {
         I: IntoIterator<Item = T>,
         T: Into<std::ffi::OsString> + Clone,
     {
+        let args: Vec<T> = args.into_iter().collect();
+        if let Some(hot) = Hot::parse(args.iter().cloned()) {
+            return Ok(hot);
+        }
         Self::try_parse_from(args).map_err(|error| {
             let _ = error.print();
             if error.use_stderr() { 2 } else { 0 }
