@@ -12,7 +12,7 @@ use crate::api::{
     ExposureAsk, ExposureCall, ExposureLine, MandateEvidenceAsk, MandateEvidenceCall, MandateView, RotationAskAsk,
     RotationAskCall,
 };
-use crate::model::{Choice, Credential, Digest, Evidence, Kind, Phase, RevocationPoint, Row, Text};
+use crate::model::{Choice, Credential, CredentialId, Digest, Evidence, Kind, Phase, RevocationPoint, Row, Text};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -89,6 +89,11 @@ pub enum RotationCommand {
         /// Who was asked
         #[arg(long, value_name = "WHO")]
         of: Text,
+    },
+    /// Take an OAuth token back at its platform now (RFC 7009), and prove that it is dead
+    Revoke {
+        /// OPERATOR/SYSTEM[/NAME]
+        path: CredentialPath,
     },
 }
 
@@ -233,13 +238,18 @@ pub fn revoke_tokens(
     context: &mut Context<'_, '_>,
     program: &Program,
     operator: &Text,
+    only: Option<CredentialId>,
 ) -> Result<Vec<String>, Failure> {
     let view = program.mandate(operator.clone())?;
     let mut said = Vec::new();
     if view.mandate.phase != Phase::Active {
         return Ok(said);
     }
-    for credential in view.mandate.credentials.iter().filter(|c| view.mandate.platform_leg(c.id).is_none()) {
+    let wanted = |c: &&Credential| match only {
+        Some(only) => c.id == only,
+        None => view.mandate.platform_leg(c.id).is_none(),
+    };
+    for credential in view.mandate.credentials.iter().filter(wanted) {
         let (Some(point), Some(row)) = (&credential.revocation, view.mandate.row(credential.row)) else { continue };
         let name = format!("{operator}/{}", row.system);
         let found = program.locate(operator.clone(), Text::parse(row.system.as_str())?, None, true);
@@ -282,6 +292,18 @@ fn revoke_one(context: &Context<'_, '_>, record: &RevocationPoint, fields: &Fiel
 pub fn rotation(context: &mut Context<'_, '_>, command: RotationCommand) -> Result<(), Failure> {
     match command {
         RotationCommand::List { operator } => list(context, operator),
+        RotationCommand::Revoke { path } => {
+            let (program, _) = context.unlocked()?;
+            let view = program.mandate(path.operator.clone())?;
+            let (_, credential) = credential_of(&view, &path)?;
+            if credential.revocation.is_none() {
+                let sentence =
+                    "has no revocation endpoint; 'credential add --revocation-url' names one for an oauth_token";
+                return Err(Failure::input("credential", sentence));
+            }
+            let said = revoke_tokens(context, &program, &path.operator, Some(credential.id))?;
+            context.result(&serde_json::json!({"for": path.to_string(), "outcome": said}), || said.join("\n"))
+        }
         RotationCommand::Ask { path, of } => {
             let program = context.program()?;
             let view = program.mandate(path.operator.clone())?;

@@ -110,7 +110,8 @@ pub fn run(context: &mut Context<'_, '_>, command: Command) -> Result<(), Failur
         Command::Open(args) => open(context, args),
         Command::List => {
             let views = context.program()?.ask::<IncidentListCall>(None, None, Nothing {})?;
-            context.result(&views, || describe(&views))
+            let clocks = clocks(context, &views)?;
+            context.result(&views, || format!("{}{}", describe(&views), clocks.join("")))
         }
         Command::Note(args) => note(context, args),
         Command::Notice(args) => {
@@ -145,13 +146,14 @@ fn open(context: &mut Context<'_, '_>, args: OpenArgs) -> Result<(), Failure> {
     if let Some(out) = &args.out {
         super::papers::write_notices(context, &program, &views, out)?;
     }
+    let clocks = clocks(context, &views)?;
     context.result(&views, || {
         let operators = u64::try_from(views.len()).unwrap_or(0);
         format!(
             "Incident {} is open; its access is locked with {}.\n{}\nNext: 'mandatum incident notice' writes the notices; 'incident note --step notice' records that they were sent.",
             IncidentId(id),
             count(operators, "operator"),
-            describe(&views)
+            format!("{}{}", describe(&views), clocks.join(""))
         )
     })
 }
@@ -200,6 +202,28 @@ fn of_incident(program: &Program, id: &str) -> Result<Vec<IncidentView>, Failure
 fn id_of(views: &[IncidentView]) -> Result<IncidentId, Failure> {
     let first = views.first().map(|view| view.incident.facts.id);
     first.ok_or_else(|| Failure::input("incident", "there is no such incident"))
+}
+
+/// The clocks of each open incident: our own notice, and what runs for the operator, from detection.
+fn clocks(context: &Context<'_, '_>, views: &[IncidentView]) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for view in views.iter().filter(|view| view.incident.closed.is_none()) {
+        let (law, now, zone) = (super::drafts::law(context, view.jurisdiction)?, context.now(), &view.zone);
+        let detected = view.incident.facts.detected;
+        let after = |hours: u32| detected.plus(i64::from(hours) * 60 * 60 * 1000);
+        let (due, alarm) = (after(law.incident.notice_target_hours), after(law.incident.alarm_hours));
+        let notice = match view.incident.told() {
+            Some(at) => format!("operator told {}", zone.show(at)),
+            None if now >= alarm => format!("ALARM: operator not told, due {}", zone.show(due)),
+            None => format!("notice due {}", zone.show(due)),
+        };
+        lines.push(format!("\n{}: {notice}", view.operator));
+        for clock in &law.incident.regulator {
+            let ends = zone.show(after(clock.hours));
+            lines.push(format!("; {} h until {ends}: {}", clock.hours, clock.text.show(context.lang())));
+        }
+    }
+    Ok(lines)
 }
 
 fn describe(views: &[IncidentView]) -> String {

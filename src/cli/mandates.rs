@@ -335,7 +335,7 @@ fn end(context: &mut Context<'_, '_>, args: EndArgs) -> Result<(), Failure> {
         args.operator
     ))?;
     // While they can still be fetched: tokens that their platforms take back.
-    let revoked = closing::revoke_tokens(context, &program, &args.operator)?;
+    let revoked = closing::revoke_tokens(context, &program, &args.operator, None)?;
     revoked.iter().for_each(|line| context.say(line));
     let token = context.step_up(&mut program)?;
     let ask = ReasonAsk { operator: args.operator.clone(), reason: args.reason };
