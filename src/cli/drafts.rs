@@ -348,16 +348,12 @@ pub fn answer(context: &mut Context<'_, '_>, args: AnswerArgs) -> Result<(), Fai
     let ask = MandateAnswerAsk { operator: args.operator, questions: open, reading: encode(&reading)? };
     program.ask::<MandateAnswerCall>(None, None, ask)?;
     context.result(&serde_json::json!({"questions": open, "reading": reading}), || {
-        let asked: Vec<String> = reading.open_questions().iter().map(|question| ask_line(question, lang)).collect();
+        let asked: Vec<String> = reading.open_questions().iter().map(|question| ask(question, lang)).collect();
         match open {
             0 => "Every question is answered. Next: 'mandatum mandate activate'.".to_owned(),
             open => format!("{} left:\n{}", count(u64::from(open), "question"), asked.join("\n")),
         }
     })
-}
-
-fn ask_line(question: &Question, lang: Lang) -> String {
-    ask(question, lang)
 }
 
 /// Puts a draft in force.
