@@ -186,6 +186,9 @@ fn put(program: &Program, operator: &Text, evidence: Evidence) -> Result<(), Fai
 pub fn hand_back(context: &mut Context<'_, '_>, args: ReturnArgs) -> Result<(), Failure> {
     let program = context.program()?;
     let view = program.mandate(args.operator.clone())?;
+    if view.mandate.phase != Phase::Active {
+        return Err(Failure::input("operator", "this mandate is not in force: nothing can be retrieved to hand back"));
+    }
     if args.out.exists() {
         return Err(Failure::input("out", format!("{} exists already; nothing was fetched", args.out.display())));
     }
@@ -296,6 +299,12 @@ pub fn rotation(context: &mut Context<'_, '_>, command: RotationCommand) -> Resu
             let (program, _) = context.unlocked()?;
             let view = program.mandate(path.operator.clone())?;
             let (_, credential) = credential_of(&view, &path)?;
+            if view.mandate.phase != Phase::Active {
+                return Err(Failure::input(
+                    "operator",
+                    "this mandate is over: its tokens cannot be fetched any more; the operator revokes them",
+                ));
+            }
             if credential.revocation.is_none() {
                 let sentence =
                     "has no revocation endpoint; 'credential add --revocation-url' names one for an oauth_token";

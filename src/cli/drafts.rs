@@ -345,8 +345,8 @@ pub fn answer(context: &mut Context<'_, '_>, args: AnswerArgs) -> Result<(), Fai
         .answer(args.row, &args.field, &args.value, &catalogue, &law)
         .map_err(|refusal| Failure::input(&refusal.code, refusal.text.show(lang)).hint(refusal.next.show(lang)))?;
     let open = questions(&reading);
-    let ask = MandateAnswerAsk { operator: args.operator, questions: open, reading: encode(&reading)? };
-    program.ask::<MandateAnswerCall>(None, None, ask)?;
+    let answered = MandateAnswerAsk { operator: args.operator, questions: open, reading: encode(&reading)? };
+    program.ask::<MandateAnswerCall>(None, None, answered)?;
     context.result(&serde_json::json!({"questions": open, "reading": reading}), || {
         let asked: Vec<String> = reading.open_questions().iter().map(|question| ask(question, lang)).collect();
         match open {
@@ -366,9 +366,11 @@ pub fn activate(context: &mut Context<'_, '_>, args: ActivateArgs) -> Result<(),
     let reading = drafted(&view)?;
     let lang = context.lang();
     if !reading.open_questions().is_empty() {
-        let asked: Vec<String> = reading.open_questions().iter().map(|question| ask(question, lang)).collect();
-        let sentence = format!("{} is open", count(u64::from(questions(&reading)), "question"));
-        return Err(Failure::input("mandate", sentence).hint(asked.join("\n")));
+        reading.open_questions().iter().for_each(|question| context.say(&ask(question, lang)));
+        let sentence = format!("questions about it are open: {}", questions(&reading));
+        return Err(
+            Failure::input("mandate", sentence).hint("'mandatum mandate answer OPERATOR ROW FIELD VALUE' answers")
+        );
     }
     let source = view.mandate.draft().map(|draft| draft.source).unwrap_or(Digest([0; 32]));
     let facts = &reading.document;
@@ -381,6 +383,9 @@ pub fn activate(context: &mut Context<'_, '_>, args: ActivateArgs) -> Result<(),
         (None, None) => return Err(Failure::usage("the file does not name the contract's number; give --contract NO")),
     };
     let active = reading.rows_to_activate();
+    for row in reading.rows.iter().filter(|row| active.iter().all(|taken| taken.row != row.row)) {
+        context.say(&format!("row {} ({}) stays out: {}", row.row, row.system_raw, row.issues.join(" ")));
+    }
     let last = active.iter().filter_map(|row| match row.opening {
         Opening::Days { until, .. } => Some(until),
         Opening::OnGrant { not_after, .. } => not_after,

@@ -117,7 +117,8 @@ pub fn run(context: &mut Context<'_, '_>, command: Command) -> Result<(), Failur
         Command::Notice(args) => {
             let program = context.program()?;
             let views = of_incident(&program, &args.incident)?;
-            super::papers::write_notices(context, &program, &views, &args.out)
+            let files = super::papers::write_notices(context, &program, &views, &args.out)?;
+            context.result(&serde_json::json!({"files": files}), String::new)
         }
         Command::Close(args) => close(context, args),
     }

@@ -148,9 +148,9 @@ pub struct SettleArgs {
 pub struct CloseArgs {
     /// The operator
     operator: Text,
-    /// How long the evidence is kept
-    #[arg(long, value_name = "YEARS", default_value_t = 3)]
-    retain_years: u32,
+    /// How long the evidence is kept [default: as the legal texts say: 3 years]
+    #[arg(long, value_name = "YEARS")]
+    retain_years: Option<u32>,
 }
 
 /// `OPERATOR/SYSTEM[/NAME]`.
@@ -371,8 +371,10 @@ fn close(context: &mut Context<'_, '_>, args: CloseArgs) -> Result<(), Failure> 
         "Closing the mandate of {} deletes its ciphertexts; only the records stay.",
         args.operator
     ))?;
+    let view = program.mandate(args.operator.clone())?;
+    let usual = drafts::law(context, view.mandate.jurisdiction)?.retention_years;
     let token = context.step_up(&mut program)?;
-    let ask = CloseAsk { operator: args.operator.clone(), retain_years: args.retain_years };
+    let ask = CloseAsk { operator: args.operator.clone(), retain_years: args.retain_years.unwrap_or(usual) };
     let until = program.ask::<MandateCloseCall>(None, Some(token), ask)?;
     let report = serde_json::json!({"operator": args.operator, "retain_until": until});
     context

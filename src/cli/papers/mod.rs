@@ -68,6 +68,9 @@ pub fn document(context: &mut Context<'_, '_>, args: DocumentArgs) -> Result<(),
     let (lang, made, texts) = (language(context, source.view.mandate.jurisdiction), context.now(), wording(context)?);
     let zone = source.view.mandate.zone.clone();
     let press = Press { lang, wording: &texts, zone: &zone, made };
+    if args.is_final && !matches!(args.kind.as_str(), "act" | "closing" | "package") {
+        return Err(Failure::usage("--final is for the act"));
+    }
     let kinds: Vec<&str> =
         if matches!(args.kind.as_str(), "closing" | "package") { CLOSING.to_vec() } else { vec![args.kind.as_str()] };
     let (catalogue, law) = (catalogue(context)?, law(context, source.view.mandate.jurisdiction)?);
@@ -123,7 +126,7 @@ pub fn write_notices(
     program: &Program,
     views: &[IncidentView],
     out: &Path,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let given = given(context, None)?;
     let texts = wording(context)?;
     let mut files = Vec::new();
@@ -143,7 +146,7 @@ pub fn write_notices(
     }
     let shown: Vec<String> = files.iter().map(|file| file.file.display().to_string()).collect();
     shown.iter().for_each(|file| context.say(file));
-    Ok(())
+    Ok(shown)
 }
 
 /// The language of a document: as asked for, else that of its law.
