@@ -28,7 +28,7 @@ pub fn evidence(
             ));
         }
         // Logins are handed back while they can still be fetched.
-        Evidence::Chosen { choice: Choice::Return, .. }
+        Evidence::Chosen { choice: Choice::Return, .. } | Evidence::Returned { .. }
             if mandate.phase != Phase::Active && mandate.returned().is_none() =>
         {
             let sentence =

@@ -6,7 +6,7 @@ use super::unrecorded;
 use super::vault::Vault;
 use crate::api::{CodeAnswer, FetchAnswer, FetchAsk, FetchItem, Refusal, Request};
 use crate::ledger::Outcome;
-use crate::model::{Deny, Event, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId};
+use crate::model::{Deny, Event, Jurisdiction, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId};
 use crate::policy::{Permit, Purpose, Situation, decide};
 
 /// Releases secrets to a member: still sealed to the member's own key.
@@ -24,7 +24,7 @@ pub fn fetch(
     vault.check_seen(unit, request.seen)?;
 
     // Decide on every item before anything is written; one denial denies all.
-    let onward = onward_purpose(vault, &request.ask)?;
+    let onward = onward_purpose(vault, &mandate, &request.ask)?;
     let permits = permits(vault, caller, &mandate, &request.ask, onward.as_ref())?;
 
     // Record, durably, what will be released.
@@ -72,12 +72,14 @@ fn asked_mandate(vault: &mut Vault<'_>, caller: &Caller, unit: Option<UnitId>) -
     if mandate.concerns(caller.id()) { Ok((unit, mandate)) } else { Err(Refusal::NotFound) }
 }
 
-fn onward_purpose(vault: &Vault<'_>, ask: &FetchAsk) -> Result<Option<Text>, Refusal> {
+fn onward_purpose(vault: &Vault<'_>, mandate: &Mandate, ask: &FetchAsk) -> Result<Option<Text>, Refusal> {
     let Some(member) = ask.onward else { return Ok(None) };
     let name = vault.roster.member(member).ok_or(Refusal::NotFound)?.name().clone();
-    Text::parse(&format!("grant to {name} / допуск: {name}"))
-        .map(Some)
-        .map_err(|e| Refusal::input("member", e.to_string()))
+    let said = match mandate.jurisdiction {
+        Jurisdiction::Ru => format!("grant to {name} / допуск: {name}"),
+        Jurisdiction::Eu => format!("grant to {name}"),
+    };
+    Text::parse(&said).map(Some).map_err(|e| Refusal::input("member", e.to_string()))
 }
 
 fn permits(

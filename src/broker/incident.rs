@@ -94,10 +94,12 @@ fn in_each(
 ) -> Result<(), Refusal> {
     let mut drafts = Vec::new();
     for mut mandate in in_reach(vault, caller, operator)? {
-        if mandate.incident(id).is_none_or(|incident| incident.closed.is_some()) {
+        let is_open = mandate.incident(id).is_some_and(|incident| incident.closed.is_none());
+        let event = event(&mandate);
+        let frees = matches!(event, Event::IncidentClosed { unlock: true, .. }) && mandate.still_holds(id);
+        if !is_open && !frees {
             continue;
         }
-        let event = event(&mandate);
         let applied = mandate.apply(&event, Some(caller.id()), vault.now());
         applied.map_err(|error| Refusal::input("incident", error.to_string()))?;
         let (unit, state) = (mandate.unit, Some(encode(&mandate)?));

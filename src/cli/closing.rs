@@ -186,8 +186,10 @@ fn put(program: &Program, operator: &Text, evidence: Evidence) -> Result<(), Fai
 pub fn hand_back(context: &mut Context<'_, '_>, args: ReturnArgs) -> Result<(), Failure> {
     let program = context.program()?;
     let view = program.mandate(args.operator.clone())?;
-    if view.mandate.phase != Phase::Active {
-        return Err(Failure::input("operator", "this mandate is not in force: nothing can be retrieved to hand back"));
+    if view.mandate.phase != Phase::Active || !view.mandate.is_lead(program.identity().member) {
+        let sentence =
+            "a lead of the mandate hands its logins back, and before 'mandate end': nothing can be retrieved after";
+        return Err(Failure::input("return", sentence));
     }
     if args.out.exists() {
         return Err(Failure::input("out", format!("{} exists already; nothing was fetched", args.out.display())));

@@ -288,7 +288,7 @@ pub fn import(context: &mut Context<'_, '_>, args: ImportArgs) -> Result<(), Fai
     let ask = MandateImportAsk {
         operator: operator.clone(),
         contract,
-        zone: Some(zone),
+        zone: args.zone,
         jurisdiction,
         lead: args.lead,
         draft: Draft { source, questions: questions(&reading), reading: encode(&reading)? },

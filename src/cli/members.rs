@@ -11,7 +11,7 @@ use crate::api::{
     MemberLine, MemberListCall, MemberRemoveCall, MemberResumeCall, MemberRoleAsk, MemberRoleCall, MemberSuspendCall,
     Nothing,
 };
-use crate::model::{Name, Permission, Role};
+use crate::model::{Name, Permission, Phase, Role};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -114,7 +114,9 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
     // The paper first: nobody from outside is made a member without it.
     let permitted = match (&args.permission, &args.operator) {
         (Some(paper), Some(operator)) if args.external => {
-            program.mandate(operator.clone())?;
+            if program.mandate(operator.clone())?.mandate.phase != Phase::Active {
+                return Err(Failure::input("operator", "has no mandate in force that a permission could be put under"));
+            }
             Some((super::people::paper(paper)?, operator.clone()))
         }
         _ => None,

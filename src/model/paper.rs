@@ -128,9 +128,14 @@ impl Mandate {
 
     /// Whether a grant is no more than was asked for.
     pub(super) fn fits_wish(&self, id: RequestId, grant: &super::GrantFacts) -> bool {
-        self.waiting().filter(|request| request.wish.id == id).any(|request| {
-            let row = self.row_named(request.wish.system.as_str());
-            row.is_some_and(|row| row.id == grant.row) && grant.levels.is_subset(&request.wish.levels)
+        self.waiting().map(|request| &request.wish).filter(|wish| wish.id == id).any(|wish| {
+            let row = self.row_named(wish.system.as_str());
+            let asked = |purpose: &Text| wish.purposes.iter().any(|asked| asked.same(purpose.as_str()));
+            let lasts = |until| self.zone.end_of(until).is_ok_and(|end| grant.term.until <= end);
+            row.is_some_and(|row| row.id == grant.row)
+                && grant.levels.is_subset(&wish.levels)
+                && (wish.purposes.is_empty() || grant.purposes.iter().all(asked))
+                && wish.until.is_none_or(lasts)
         })
     }
 
@@ -214,10 +219,20 @@ impl Mandate {
         Ok(())
     }
 
-    /// Closes an incident.
+    /// Whether an incident is closed and still holds grants locked: closing it once more, with unlocking, frees them.
+    pub fn still_holds(&self, id: IncidentId) -> bool {
+        let closed = self.incident(id).is_some_and(|incident| incident.closed.is_some());
+        closed && self.live_grants().any(|grant| grant.locked == Some(id))
+    }
+
+    /// Closes an incident; a second time only to free what the first left locked.
     pub(super) fn close_incident(&mut self, id: IncidentId, unlock: bool, at: Instant) -> Result<(), FoldError> {
-        let open = self.incidents.iter_mut().find(|incident| incident.facts.id == id && incident.closed.is_none());
-        open.ok_or(FoldError("there is no such open incident"))?.closed = Some(at);
+        let again = unlock && self.still_holds(id);
+        let found = self.incidents.iter_mut().find(|incident| incident.facts.id == id);
+        let incident = found.filter(|incident| incident.closed.is_none() || again);
+        let incident = incident.ok_or(FoldError("there is no such open incident"))?;
+        incident.closed = incident.closed.or(Some(at));
+        let member = incident.facts.member;
         if unlock {
             // What another open incident reaches stays locked by that one.
             let locks: Vec<Option<IncidentId>> =
@@ -225,6 +240,11 @@ impl Mandate {
             for (grant, lock) in self.grants.iter_mut().zip(locks).filter(|(grant, _)| grant.locked == Some(id)) {
                 grant.locked = lock;
             }
+        } else {
+            // Whichever other incident is closed after it.
+            let reached = |grant: &&mut super::mandate::Grant| member.is_none_or(|member| grant.facts.member == member);
+            let locked = self.grants.iter_mut().filter(reached).filter(|grant| grant.locked.is_some());
+            locked.for_each(|grant| grant.locked = Some(id));
         }
         Ok(())
     }

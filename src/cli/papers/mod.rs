@@ -56,23 +56,31 @@ pub struct DocumentArgs {
 
 /// What the closing package holds, in this order.
 const CLOSING: [&str; 4] = ["act", "letter", "revocation", "log"];
+/// The ledger's extract beside them.
+const EXTRACT: &str = "extract.mandatum";
 
 /// Writes documents.
 ///
 /// # Errors
 /// Input naming what a final act lacks; nothing is written then.
 pub fn document(context: &mut Context<'_, '_>, args: DocumentArgs) -> Result<(), Failure> {
+    let whole = matches!(args.kind.as_str(), "closing" | "package");
+    if args.is_final && !whole && args.kind != "act" {
+        return Err(Failure::usage("--final is for the act"));
+    }
+    let kinds: Vec<&str> = if whole { CLOSING.to_vec() } else { vec![args.kind.as_str()] };
+    let names = kinds.iter().copied().chain(whole.then_some("package"));
+    let names = names.flat_map(|kind| ["docx", "html"].map(|end| format!("{kind}.{end}")));
+    let mut files = names.chain(whole.then(|| EXTRACT.to_owned())).map(|name| args.out.join(name));
+    if let Some(there) = files.find(|file| file.symlink_metadata().is_ok()) {
+        return Err(Failure::input("out", format!("{} exists; nothing was written", there.display())));
+    }
     let mut program = context.program()?;
     let given = given(context, args.facts.as_deref())?;
     let source = source(context, &mut program, &args.operator, given)?;
     let (lang, made, texts) = (language(context, source.view.mandate.jurisdiction), context.now(), wording(context)?);
     let zone = source.view.mandate.zone.clone();
     let press = Press { lang, wording: &texts, zone: &zone, made };
-    if args.is_final && !matches!(args.kind.as_str(), "act" | "closing" | "package") {
-        return Err(Failure::usage("--final is for the act"));
-    }
-    let kinds: Vec<&str> =
-        if matches!(args.kind.as_str(), "closing" | "package") { CLOSING.to_vec() } else { vec![args.kind.as_str()] };
     let (catalogue, law) = (catalogue(context)?, law(context, source.view.mandate.jurisdiction)?);
     // Everything is made before anything is written.
     let mut sheets = Vec::new();
@@ -80,8 +88,8 @@ pub fn document(context: &mut Context<'_, '_>, args: DocumentArgs) -> Result<(),
         sheets.push((kind.to_owned(), source.sheet(kind, &press, &catalogue, &law, args.is_final)?));
     }
     let mut written = write_all(context, &args.out, &sheets)?;
-    if matches!(args.kind.as_str(), "closing" | "package") {
-        let extract = args.out.join("extract.mandatum");
+    if whole {
+        let extract = args.out.join(EXTRACT);
         write_private(&extract, &source.extract)?;
         written.push(Written {
             title: sheets::extract_title(lang).into(),
@@ -105,12 +113,12 @@ pub fn report(context: &mut Context<'_, '_>, command: ReportCommand) -> Result<(
     let given = given(context, facts.as_deref())?;
     let source = source(context, &mut program, &operator, given)?;
     let law = law(context, source.view.mandate.jurisdiction)?;
-    let facts = source.safeguards(&law, context.now());
+    let lang = language(context, source.view.mandate.jurisdiction);
+    let facts = source.safeguards(lang, &law, context.now());
     let today = day(&source.view.mandate.zone, context.now());
     let summary = sheets::Summary::of(&facts, context.now(), today);
     if let Some(out) = &out {
-        let (lang, texts) = (language(context, source.view.mandate.jurisdiction), wording(context)?);
-        let zone = source.view.mandate.zone.clone();
+        let (texts, zone) = (wording(context)?, source.view.mandate.zone.clone());
         let press = Press { lang, wording: &texts, zone: &zone, made: context.now() };
         write_all(context, out, &[("safeguards".to_owned(), facts.sheet(&press))])?;
     }
@@ -133,13 +141,9 @@ pub fn write_notices(
     for view in views {
         let mandate = program.mandate(Text::parse(view.operator.as_str())?)?;
         let law = law(context, view.jurisdiction)?;
-        let press = Press {
-            lang: language(context, view.jurisdiction),
-            wording: &texts,
-            zone: &view.zone,
-            made: context.now(),
-        };
-        let sheet = sheets::notice(view, &mandate, &given, &law).sheet(&press);
+        let lang = language(context, view.jurisdiction);
+        let press = Press { lang, wording: &texts, zone: &view.zone, made: context.now() };
+        let sheet = sheets::notice(view, &mandate, &given, &law, lang).sheet(&press);
         let id: String = view.incident.facts.id.to_string().chars().take(8).collect();
         let name = format!("notice-{id}-{}", file_part(view.operator.as_str()));
         files.extend(write_all(context, out, &[(name, sheet)])?);

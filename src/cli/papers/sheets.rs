@@ -64,7 +64,7 @@ impl Source {
             "act" => self.act(press.lang, is_final).sheet(press)?,
             "letter" => self.letter(press.lang).sheet(press)?,
             "log" => self.log().sheet(press)?,
-            "review" => self.review(law).sheet(press),
+            "review" => self.review(press.lang, law).sheet(press),
             "revocation" => self.revocation(press.lang, catalogue).sheet(press),
             other => {
                 let known = "mandate, order, act, letter, log, review, revocation, package, closing";
@@ -435,10 +435,10 @@ impl Source {
         released.fold((0, None), |(count, _), record| (count + 1, Some(record.at)))
     }
 
-    fn review(&self, law: &Law) -> ReviewSheet {
+    fn review(&self, lang: Lang, law: &Law) -> ReviewSheet {
         let mandate = &self.view.mandate;
         let since = mandate.reviewed.unwrap_or(mandate.since);
-        let items = mandate.credentials.iter().map(|credential| self.review_item(credential));
+        let items = mandate.credentials.iter().map(|credential| self.review_item(lang, credential));
         ReviewSheet {
             heading: self.heading(),
             operator: self.operator(),
@@ -451,7 +451,7 @@ impl Source {
         }
     }
 
-    fn review_item(&self, credential: &Credential) -> ReviewItem {
+    fn review_item(&self, lang: Lang, credential: &Credential) -> ReviewItem {
         let mandate = &self.view.mandate;
         let row = self.row(credential.row);
         let granted = || mandate.live_grants().filter(|grant| grant.facts.row == credential.row);
@@ -462,7 +462,7 @@ impl Source {
             findings.push(reason);
         }
         if exposed && granted().count() == 0 {
-            findings.extend(Text::parse("seen and not changed since / видели и не меняли"));
+            findings.extend(Text::parse(lang.pick("видели и не меняли", "seen and not changed since")));
         }
         ReviewItem {
             system: self.system(credential),
@@ -575,7 +575,7 @@ impl Source {
     }
 
     /// The report of clause 4.1.
-    pub fn safeguards(&self, law: &Law, now: Instant) -> Safeguards {
+    pub fn safeguards(&self, lang: Lang, law: &Law, now: Instant) -> Safeguards {
         let mandate = &self.view.mandate;
         let item = |credential: &Credential| SafeguardItem {
             system: self.system(credential),
@@ -603,7 +603,7 @@ impl Source {
             wider: wide
                 .map(|row| Wider {
                     system: text(&row.system),
-                    what: Text::parse("admin / полный доступ").unwrap_or_default(),
+                    what: Text::parse(lang.pick("полный доступ", "full access")).unwrap_or_default(),
                 })
                 .collect(),
             members: concerned.map(|line| MemberRoles { name: text(&line.name), roles: line.roles.clone() }).collect(),
@@ -618,14 +618,14 @@ fn leading_role(roles: &BTreeSet<Role>) -> Option<Role> {
 }
 
 /// The notice to one operator; what is not known yet is said to be under inquiry.
-pub fn notice(view: &IncidentView, mandate: &MandateView, given: &Given, law: &Law) -> IncidentNotice {
+pub fn notice(view: &IncidentView, mandate: &MandateView, given: &Given, law: &Law, lang: Lang) -> IncidentNotice {
     let incident = &view.incident;
     let affected: Vec<&Row> = mandate.mandate.rows.iter().filter(|row| view.systems.contains(&row.system)).collect();
     let data: BTreeSet<&str> = affected.iter().flat_map(|row| row.terms.data.iter().map(Text::as_str)).collect();
     let said = |step: Step| incident.course.iter().filter(move |entry| entry.step == step);
     let locked = Measure {
         at: incident.opened,
-        what: Text::parse("выдачи заблокированы, сеансы завершены / retrievals locked, sessions ended")
+        what: Text::parse(lang.pick("выдачи заблокированы, сеансы завершены", "retrievals locked, sessions ended"))
             .unwrap_or_default(),
     };
     let done = said(Step::Execution).map(|entry| Measure { at: entry.at, what: entry.text.clone() });
