@@ -151,10 +151,11 @@ fn open(context: &mut Context<'_, '_>, args: OpenArgs) -> Result<(), Failure> {
     context.result(&views, || {
         let operators = u64::try_from(views.len()).unwrap_or(0);
         format!(
-            "Incident {} is open; its access is locked with {}.\n{}\nNext: 'mandatum incident notice' writes the notices; 'incident note --step notice' records that they were sent.",
+            "Incident {} is open; its access is locked with {}.\n{}{}\nNext: 'mandatum incident notice' writes the notices; 'incident note --step notice' records that they were sent.",
             IncidentId(id),
             count(operators, "operator"),
-            format!("{}{}", describe(&views), clocks.join(""))
+            describe(&views),
+            clocks.join("")
         )
     })
 }

@@ -145,6 +145,7 @@ struct Hot {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once, when the program starts")]
 enum HotCommand {
     Fetch(fetch::FetchArgs),
     Code(fetch::CodeArgs),

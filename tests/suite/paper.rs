@@ -1366,13 +1366,13 @@ fn the_closing_documents_say_what_the_ledger_says() {
         .map(|system| {
             let row = verified.mandate.rows.iter().find(|row| row.system.as_str() == system).unwrap().id;
             let of_row = |id: &GrantId| verified.mandate.grant(*id).unwrap().facts.row == row;
-            let records = verified.records.iter().filter_map(|record| match &record.outcome {
+            let mut records = verified.records.iter().filter_map(|record| match &record.outcome {
                 Outcome::Mandate(Event::Destroyed { grants, epoch }) if grants.iter().any(of_row) => {
                     Some((record.seq, *epoch))
                 }
                 _ => None,
             });
-            (system, records.last().unwrap())
+            (system, records.next_back().unwrap())
         })
         .into();
     let (size, root) = (verified.checkpoint.size, verified.checkpoint.root.to_string());

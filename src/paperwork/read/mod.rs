@@ -2,7 +2,7 @@
 //!
 //! A silent wrong value is the worst outcome, so a value is taken only when its whole text has a known form; the rest
 //! becomes a question. What is read is a draft: nothing here makes anything active. The order is container
-//! ([`archive`]), XML ([`xml`]), table ([`sheet`]), cells ([`terms`], [`levels`], [`systems`]), judgement ([`judge`]);
+//! (`archive`), XML (`xml`), table (`sheet`), cells (`terms`, `levels`, `systems`), judgement (`judge`);
 //! the source is kept in the [`Reading`], so that a person's answers ([`Reading::answer`]) are judged by the same rules.
 
 mod answer;
