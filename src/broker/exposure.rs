@@ -68,12 +68,12 @@ fn note(opened: &mut BTreeMap<(CredentialId, u32, MemberId), Opened>, record: &R
     if only.is_some_and(|only| only != member) {
         return;
     }
-    let onward = is_onward(record);
     for item in items {
         let fresh = || Opened { first: record.at, last: record.at, times: 0, onward_only: true };
         let entry = opened.entry((item.credential, item.version, member)).or_insert_with(fresh);
         (entry.last, entry.times) = (record.at, entry.times + 1);
-        entry.onward_only &= onward;
+        // Once somebody saw it, reading it to grant changes nothing any more: most requests need not be parsed.
+        entry.onward_only = entry.onward_only && is_onward(record);
     }
 }
 
