@@ -16,7 +16,7 @@ use crate::ledger::{
 };
 use crate::model::{
     Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
-    RequestId, ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId, Verb,
+    RequestId, ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,9 +149,8 @@ impl Program {
         let load = serde_json::to_vec(load).map_err(|e| AgentError::Failed(e.to_string()))?;
         let load = if load == b"null" { Vec::new() } else { load };
         let seen = unit.and_then(|unit| self.pins.read(unit));
-        // What carries a code is not asked twice: a wrong code would count twice.
-        let carries_code = matches!(C::VERB, Verb::Unlock | Verb::StepUp | Verb::MemberAdd | Verb::MemberFactor);
-        let kept = self.take_spare().filter(|_| !carries_code);
+        // What carries a load is sent once: a wrong code would count twice, and a seed is not copied.
+        let kept = if load.is_empty() { self.take_spare() } else { None };
         let was_kept = kept.is_some();
         let (nonce, mut directory) = kept.map_or_else(|| self.hello(), Ok)?;
         let mut request = Request {
@@ -167,16 +166,15 @@ impl Program {
             ask,
         };
         let sign = |request: &Request<C::Ask>| self.identity.sign.sign(Topic::Request, to_json(request));
-        let send =
-            |signed: &Signed| self.gate.call(Frame { verb: C::VERB, request: signed.clone(), load: load.clone() });
+        let send = |signed: &Signed, load| self.gate.call(Frame { verb: C::VERB, request: signed.clone(), load });
         let mut signed = sign(&request);
-        let mut answer = send(&signed);
+        let mut answer = send(&signed, load);
         if was_kept && matches!(answer, Err(Refusal::Authentication(_))) {
             // A nonce kept from an earlier hello is unknown to a broker that was started since: nothing was done by
             // the request, and it is asked once more with a new one.
             (request.nonce, directory) = self.hello()?;
             signed = sign(&request);
-            answer = send(&signed);
+            answer = send(&signed, Vec::new());
         }
         let answer =
             serde_json::from_slice(&answer?).map_err(|_| AgentError::Untrusted("it is not of this version"))?;

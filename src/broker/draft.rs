@@ -5,11 +5,9 @@
 
 use super::caller::Caller;
 use super::mandates::{add_unit, check_none_active, days, grant_keys, lead_named, table, view};
-use super::recorder::Draft;
 use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{MandateActivateAsk, MandateAnswerAsk, MandateImportAsk, MandateView, Refusal, Request};
-use crate::ledger::Outcome;
 use crate::model::{Date, Digest, Event, Instant, Mandate, UnitId, Zone};
 
 /// The longest reading, bytes.
@@ -117,14 +115,12 @@ pub fn activate(
         rows,
         grants: grants.clone(),
     };
-    let applied = mandate.apply(&event, Some(caller.id()), vault.now());
-    applied.map_err(|error| Refusal::input("rows", error.to_string()))?;
+    let draft = vault.drafted(caller, &mut mandate, event, "rows")?;
 
     // The anchor learns the keys and the term first; an unused key harms nobody.
     let unit = mandate.unit;
     let mut before = vec![Change::Term(unit, term.until)];
     before.extend(grant_keys(vault, unit, &grants));
-    let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(super::mandates::encode(&mandate)?) };
     vault.record(Some(caller), vec![draft], before, |_| Ok(()))?;
     view(vault, mandate, None)
 }

@@ -2,12 +2,9 @@
 
 use super::caller::Caller;
 use super::exposure;
-use super::mandates::encode;
-use super::recorder::Draft;
 use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{IncidentCloseAsk, IncidentNoteAsk, IncidentOpenAsk, IncidentView, Nothing, Refusal, Request};
-use crate::ledger::Outcome;
 use crate::model::{Event, Incident, IncidentId, Mandate, MemberId, Phase, Text};
 
 /// Opens an incident: in one step, and in one transaction over every mandate it touches, locks what it reaches. From
@@ -37,10 +34,7 @@ pub fn open(
     for mut mandate in mandates.into_iter().filter(|m| matches!(m.phase, Phase::Active | Phase::Ended(_)) && touched(m))
     {
         let event = Event::IncidentOpened { grants: mandate.reached(facts.member), facts: facts.clone() };
-        let applied = mandate.apply(&event, Some(caller.id()), vault.now());
-        applied.map_err(|error| Refusal::input("incident", error.to_string()))?;
-        let (unit, state) = (mandate.unit, Some(encode(&mandate)?));
-        drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state });
+        drafts.push(vault.drafted(caller, &mut mandate, event, "incident")?);
         after.push(mandate);
     }
     if drafts.is_empty() {
@@ -63,8 +57,7 @@ pub fn note(vault: &mut Vault<'_>, caller: &Caller, request: Request<IncidentNot
     if text.is_empty() {
         return Err(Refusal::input("text", "say in words what was said or done"));
     }
-    let event = |_: &Mandate| Event::IncidentNoted { incident, step, text: text.clone() };
-    in_each(vault, caller, operator.as_ref(), incident, event)
+    in_each(vault, caller, operator.as_ref(), incident, &Event::IncidentNoted { incident, step, text })
 }
 
 /// Closes an incident in every mandate in reach.
@@ -81,8 +74,7 @@ pub fn close(
     if outcome.is_empty() {
         return Err(Refusal::input("outcome", "say what came of it"));
     }
-    let event = |_: &Mandate| Event::IncidentClosed { incident, unlock, outcome: outcome.clone() };
-    in_each(vault, caller, None, incident, event)
+    in_each(vault, caller, None, incident, &Event::IncidentClosed { incident, unlock, outcome })
 }
 
 fn in_each(
@@ -90,20 +82,16 @@ fn in_each(
     caller: &Caller,
     operator: Option<&Text>,
     id: IncidentId,
-    event: impl Fn(&Mandate) -> Event,
+    event: &Event,
 ) -> Result<(), Refusal> {
     let mut drafts = Vec::new();
     for mut mandate in in_reach(vault, caller, operator)? {
         let is_open = mandate.incident(id).is_some_and(|incident| incident.closed.is_none());
-        let event = event(&mandate);
         let frees = matches!(event, Event::IncidentClosed { unlock: true, .. }) && mandate.still_holds(id);
         if !is_open && !frees {
             continue;
         }
-        let applied = mandate.apply(&event, Some(caller.id()), vault.now());
-        applied.map_err(|error| Refusal::input("incident", error.to_string()))?;
-        let (unit, state) = (mandate.unit, Some(encode(&mandate)?));
-        drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state });
+        drafts.push(vault.drafted(caller, &mut mandate, event.clone(), "incident")?);
     }
     if drafts.is_empty() {
         return Err(Refusal::NotFound);

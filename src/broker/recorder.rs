@@ -136,12 +136,20 @@ impl Vault<'_> {
         event: Event,
         before: impl FnOnce(&Mandate) -> Vec<Change>,
     ) -> Result<Mandate, Refusal> {
-        let applied = mandate.apply(&event, Some(caller.id()), self.now());
-        applied.map_err(|error| Refusal::input("mandate", error.to_string()))?;
+        let draft = self.drafted(caller, &mut mandate, event, "mandate")?;
         let before = before(&mandate);
-        let draft = Draft { unit: mandate.unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
         self.record(Some(caller), vec![draft], before, |_| Ok(()))?;
         Ok(mandate)
+    }
+
+    /// Applies one event of a member to a mandate; gives back the record it makes.
+    ///
+    /// # Errors
+    /// Input naming the field where the event does not follow.
+    pub fn drafted(&self, caller: &Caller, mandate: &mut Mandate, event: Event, field: &str) -> Result<Draft, Refusal> {
+        let applied = mandate.apply(&event, Some(caller.id()), self.now());
+        applied.map_err(|error| Refusal::input(field, error.to_string()))?;
+        Ok(Draft { unit: mandate.unit, outcome: Outcome::Mandate(event), state: Some(encode(mandate)?) })
     }
 
     /// Signs the head of a ledger: only ever what the anchor holds, which only ever is what was read back.

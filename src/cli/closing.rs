@@ -13,7 +13,7 @@ use crate::api::{
     RotationAskCall,
 };
 use crate::model::{Choice, Credential, CredentialId, Digest, Evidence, Kind, Phase, RevocationPoint, Row, Text};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct RevokedArgs {
@@ -121,13 +121,18 @@ pub fn credential_of<'a>(view: &'a MandateView, path: &CredentialPath) -> Result
     }
 }
 
+/// The digest of a paper that shows it, where there is one.
+fn digest_of(proof: Option<&Path>) -> Result<Option<Digest>, Failure> {
+    Ok(proof.map(paper).transpose()?.map(|(digest, _)| digest))
+}
+
 /// Puts on file that access was taken away on the platform.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn revoked(context: &mut Context<'_, '_>, args: RevokedArgs) -> Result<(), Failure> {
     let program = context.program()?;
-    let proof = args.proof.as_deref().map(paper).transpose()?.map(|(digest, _)| digest);
+    let proof = digest_of(args.proof.as_deref())?;
     let (operator, chosen) = if args.all {
         let operator = Text::parse(&args.target)?;
         let view = program.mandate(operator.clone())?;
@@ -157,7 +162,7 @@ pub fn revoked(context: &mut Context<'_, '_>, args: RevokedArgs) -> Result<(), F
 /// # Errors
 /// [`Failure`].
 pub fn copies(context: &mut Context<'_, '_>, args: CopiesArgs) -> Result<(), Failure> {
-    let proof = args.proof.as_deref().map(paper).transpose()?.map(|(digest, _)| digest);
+    let proof = digest_of(args.proof.as_deref())?;
     let declaration = args.declaration.unwrap_or_default();
     let evidence = Evidence::Copies { by: args.by, none: args.none, declaration, proof };
     put(&context.program()?, &args.operator, evidence)?;

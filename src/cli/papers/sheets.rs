@@ -86,14 +86,7 @@ impl Source {
     }
 
     fn basis(&self) -> Basis {
-        let mandate = &self.view.mandate;
-        Basis {
-            mandate: mandate.contract.clone(),
-            mandate_date: Some(mandate.signed),
-            contract: mandate.contract.clone(),
-            contract_date: Some(mandate.signed),
-            contract_until: Some(mandate.until),
-        }
+        basis(&self.view.mandate)
     }
 
     fn member(&self, id: crate::model::MemberId) -> Text {
@@ -424,15 +417,13 @@ impl Source {
         }
     }
 
-    /// The releases of one credential: how many, and when last.
-    fn releases(&self, credential: &Credential) -> (u64, Option<Instant>) {
-        let released = self.verified.records.iter().filter(|record| match &record.outcome {
-            Recorded::Mandate(Event::Released { items, .. }) => {
-                items.iter().any(|item| item.credential == credential.id)
-            }
+    /// The releases of one credential.
+    fn releases(&self, credential: &Credential) -> impl Iterator<Item = &Record> {
+        let id = credential.id;
+        self.verified.records.iter().filter(move |record| match &record.outcome {
+            Recorded::Mandate(Event::Released { items, .. }) => items.iter().any(|item| item.credential == id),
             _ => false,
-        });
-        released.fold((0, None), |(count, _), record| (count + 1, Some(record.at)))
+        })
     }
 
     fn review(&self, lang: Lang, law: &Law) -> ReviewSheet {
@@ -455,7 +446,8 @@ impl Source {
         let mandate = &self.view.mandate;
         let row = self.row(credential.row);
         let granted = || mandate.live_grants().filter(|grant| grant.facts.row == credential.row);
-        let (retrievals, last_retrieval) = self.releases(credential);
+        let (retrievals, last_retrieval) =
+            self.releases(credential).fold((0, None), |(count, _), record| (count + 1, Some(record.at)));
         let exposed = self.exposure.iter().any(|line| line.credential == credential.id);
         let mut findings = Vec::new();
         if let Some(reason) = credential.current.as_ref().and_then(|version| version.allowed_weak.clone()) {
@@ -501,15 +493,8 @@ impl Source {
 
     fn revocation(&self, lang: Lang, catalogue: &Catalogue) -> RevocationList {
         let items = self.view.mandate.credentials.iter().map(|credential| {
-            let seen = self.verified.records.iter().filter_map(|record| match &record.outcome {
-                Recorded::Mandate(Event::Released { items, .. })
-                    if items.iter().any(|item| item.credential == credential.id) =>
-                {
-                    record.by
-                }
-                _ => None,
-            });
-            let seen: BTreeSet<crate::model::MemberId> = seen.collect();
+            let seen: BTreeSet<crate::model::MemberId> =
+                self.releases(credential).filter_map(|record| record.by).collect();
             let done = match self.on_platform(credential, lang) {
                 OnPlatform::Revoked { by, at, proof } => (by, day(&self.view.mandate.zone, at), proof),
                 _ => (Text::default(), None, Text::default()),
@@ -617,6 +602,17 @@ fn leading_role(roles: &BTreeSet<Role>) -> Option<Role> {
     [Role::Lead, Role::Specialist, Role::Owner, Role::Auditor].into_iter().find(|role| roles.contains(role))
 }
 
+/// The contract a mandate stands on.
+fn basis(mandate: &crate::model::Mandate) -> Basis {
+    Basis {
+        mandate: mandate.contract.clone(),
+        mandate_date: Some(mandate.signed),
+        contract: mandate.contract.clone(),
+        contract_date: Some(mandate.signed),
+        contract_until: Some(mandate.until),
+    }
+}
+
 /// The notice to one operator; what is not known yet is said to be under inquiry.
 pub fn notice(view: &IncidentView, mandate: &MandateView, given: &Given, law: &Law, lang: Lang) -> IncidentNotice {
     let incident = &view.incident;
@@ -650,13 +646,7 @@ pub fn notice(view: &IncidentView, mandate: &MandateView, given: &Given, law: &L
         },
         operator: given.operator.party(view.operator.as_str()),
         processor: given.processor.party(""),
-        basis: Basis {
-            mandate: mandate.mandate.contract.clone(),
-            mandate_date: Some(mandate.mandate.signed),
-            contract: mandate.mandate.contract.clone(),
-            contract_date: Some(mandate.mandate.signed),
-            contract_until: Some(mandate.mandate.until),
-        },
+        basis: basis(&mandate.mandate),
         channel: given.contact_channel.clone(),
         kind: incident.facts.kind,
         detected: incident.facts.detected,
