@@ -6,7 +6,9 @@
 
 mod identity;
 mod pins;
+mod profile;
 mod program;
+mod remote;
 pub mod revocation;
 mod session;
 mod wrapping;
@@ -14,6 +16,8 @@ mod wrapping;
 pub use crate::crypto::{Entropy, Fields, Key, Secret, Seed, SeedError, SignKey, System, Topic, hash};
 pub use identity::{Identity, IdentityFileError, KIT_MAGIC, Kit, Newcomer, identity_path, new_kit, open_kit, seal_kit};
 pub use pins::Pins;
+pub use profile::Profile;
 pub use program::{AgentError, Fetched, Program};
+pub use remote::RemoteGate;
 pub use session::{KernelKeys, Session, SessionError, SessionKeys, Sessions};
 pub use wrapping::{NewSecret, Prepared};

@@ -17,6 +17,7 @@ pub use views::*;
 use crate::crypto::Signed;
 use crate::model::{Blob, Deny, Digest, MemberId, Nonce, SessionId, UnitId, VaultId, Verb};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
 
 /// The format of requests this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -92,6 +93,26 @@ pub trait Gate: Send + Sync {
     /// # Errors
     /// [`Refusal`].
     fn call(&self, frame: Frame) -> Result<Vec<u8>, Refusal>;
+
+    /// Hands in a newcomer's own keys under an invitation. Nothing is theirs before an owner confirms them.
+    ///
+    /// # Errors
+    /// Authentication where the invitation is unknown, used or over; input where the keys or the code are not right.
+    fn join(&self, joining: Joining) -> Result<(), Refusal>;
+}
+
+/// What a newcomer's program sends under an invitation: it is no member yet, so nothing of it is signed by one.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Joining {
+    /// The invitation's one-time token.
+    pub token: Zeroizing<String>,
+    /// The keys made on the newcomer's machine, signed by themselves.
+    pub bundle: Signed,
+    /// The encoded TOTP seed of a new member; none for a further device of a member, who has one.
+    pub seed: Option<Zeroizing<Vec<u8>>>,
+    /// A code that confirms the seed, or the member's own.
+    pub code: String,
 }
 
 /// A verb's types.

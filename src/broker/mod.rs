@@ -37,7 +37,7 @@ pub use found::found;
 pub use restart::restart;
 
 use crate::anchor::{Anchor, AnchorError, Home, StateLock};
-use crate::api::{self, Call, Frame, Gate, Hello, Refusal};
+use crate::api::{self, Call, Frame, Gate, Hello, Joining, Refusal};
 use crate::crypto::Entropy;
 use crate::ledger::Assurance;
 use crate::model::{Clock, Deny, MemberId, Nonce, Roster, Verb};
@@ -212,6 +212,10 @@ impl Gate for Broker {
             }
             done
         })
+    }
+
+    fn join(&self, _: Joining) -> Result<(), Refusal> {
+        Err(Refusal::Authentication("the invitation is unknown, was used, or is over".into()))
     }
 }
 

@@ -418,6 +418,9 @@ struct Tap {
 }
 
 impl Gate for Tap {
+    fn join(&self, joining: mandatum::api::Joining) -> Result<(), Refusal> {
+        self.gate.join(joining)
+    }
     fn hello(&self) -> Result<Hello, Refusal> {
         self.gate.hello()
     }

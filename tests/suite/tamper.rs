@@ -73,6 +73,9 @@ impl Between {
 }
 
 impl Gate for Between {
+    fn join(&self, joining: mandatum::api::Joining) -> Result<(), Refusal> {
+        self.real().join(joining)
+    }
     fn hello(&self) -> Result<Hello, Refusal> {
         let mut hello = self.real().hello()?;
         if let Some(edit) = &*self.hello.lock().unwrap() {
