@@ -26,7 +26,7 @@ use file::Place;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Why the anchor does not open or change.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,8 @@ pub struct Anchor {
     loaded: HashMap<UnitId, Segment>,
     pending: HashMap<UnitId, Vec<Change>>,
     journal: journal::Journal,
+    /// Record and checkpoint key, made from their seeds once.
+    signers: (OnceLock<Arc<SignKey>>, OnceLock<Arc<SignKey>>),
     /// Writing the file anew began and did not end: what is in memory is to be read again.
     stale: bool,
 }
@@ -131,6 +133,7 @@ impl Anchor {
             loaded: HashMap::new(),
             pending: HashMap::new(),
             journal,
+            signers: Default::default(),
             stale: false,
         };
         for change in frames {
@@ -165,13 +168,13 @@ impl Anchor {
     }
 
     /// The broker's record key.
-    pub fn record_key(&self) -> SignKey {
-        SignKey::from_seed(&self.core.record_key)
+    pub fn record_key(&self) -> Arc<SignKey> {
+        Arc::clone(self.signers.0.get_or_init(|| Arc::new(SignKey::from_seed(&self.core.record_key))))
     }
 
     /// The broker's checkpoint key.
-    pub fn checkpoint_key(&self) -> SignKey {
-        SignKey::from_seed(&self.core.checkpoint_key)
+    pub fn checkpoint_key(&self) -> Arc<SignKey> {
+        Arc::clone(self.signers.1.get_or_init(|| Arc::new(SignKey::from_seed(&self.core.checkpoint_key))))
     }
 
     /// Every unit it holds keys or a head of.

@@ -154,6 +154,12 @@ pub enum Refusal {
         /// Why, and what is accepted.
         sentence: String,
     },
+    /// Asked too fast, or too many ask at once; nothing was done.
+    #[error("too many requests; ask again in {retry_ms} ms")]
+    Busy {
+        /// When to ask again, ms from now.
+        retry_ms: u64,
+    },
     /// Something outside failed; nothing was released.
     #[error("{0}")]
     Failed(String),

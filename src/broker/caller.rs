@@ -1,18 +1,42 @@
 //! Who asks: proven by signature before anything is looked at.
 
-use super::decides_itself;
 use super::recorder::Receipt;
 use super::vault::Vault;
+use super::{Task, Turn, decides_itself};
 use crate::api::{FORMAT, Frame, Refusal, Request};
-use crate::crypto::{Signed, Topic};
-use crate::ledger::Outcome;
-use crate::model::{Deny, Member, MemberId, Nonce, SessionId, Standing, UnitId, Verb};
+use crate::crypto::{PublicKey, Signed, Topic};
+use crate::ledger::{Assurance, Outcome};
+use crate::model::{Deny, Member, MemberId, Roster, SessionId, Standing, UnitId, Verb};
 use crate::policy::{self, Scope};
 use serde::de::IgnoredAny;
-use std::collections::{HashMap, VecDeque};
 
 /// A session ends after this long without use, ms.
 pub const IDLE_MS: i64 = 15 * 60 * 1000;
+
+/// Who signed a request, by a roster that may have changed since.
+pub struct Signer {
+    claim: Request<IgnoredAny>,
+    key: PublicKey,
+}
+
+impl Signer {
+    /// Checks a request's signature with the key of the member it names.
+    ///
+    /// # Errors
+    /// One sentence for everything: what was wrong tells an attacker nothing.
+    pub fn check(roster: &Roster, frame: &Frame) -> Result<Self, Refusal> {
+        // What it claims is read to know whose key to check with; nothing is done by it before the check.
+        let claim: Request<IgnoredAny> =
+            serde_json::from_slice(frame.request.unverified_bytes()).map_err(|_| unproven())?;
+        let key = roster.member(claim.member).ok_or_else(unproven)?.bundle.sign;
+        frame.request.open(Topic::Request, &key).map_err(|_| unproven())?;
+        Ok(Self { claim, key })
+    }
+}
+
+fn unproven() -> Refusal {
+    Refusal::Authentication("the request is not signed by a member of this vault".into())
+}
 
 /// A proven member with their request. There is no other way into an operation.
 pub struct Caller {
@@ -21,35 +45,44 @@ pub struct Caller {
     request: Signed,
     session: Option<SessionId>,
     stepped_up: bool,
+    assurance: Assurance,
 }
 
 impl Caller {
-    /// Proves who asks: a known nonce, used up by this; a member of the roster; their signature over the exact bytes;
-    /// the same vault and verb inside as outside.
+    /// Proves who asks: a member of the roster; their signature over the exact bytes; the same vault and verb inside as
+    /// outside; a nonce of ours, used up by this.
     ///
     /// # Errors
-    /// One sentence for everything: what was wrong tells an attacker nothing.
-    pub fn prove(
-        vault: &Vault<'_>,
-        frame: &Frame,
-        nonces: &mut VecDeque<Nonce>,
-        step_ups: &mut HashMap<Nonce, MemberId>,
-    ) -> Result<Self, Refusal> {
-        let refused = || Refusal::Authentication("the request is not signed by a member of this vault".into());
-        // What it claims is read to know whose key to check with; nothing is done by it before the check.
-        let bytes = frame.request.unverified_bytes();
-        let claim: Request<IgnoredAny> = serde_json::from_slice(bytes).map_err(|_| refused())?;
-        let member = vault.roster.member(claim.member).ok_or_else(refused)?;
-        frame.request.open(Topic::Request, &member.bundle.sign).map_err(|_| refused())?;
+    /// As [`Signer::check`]; busy where the member asks too fast.
+    pub fn prove(vault: &Vault<'_>, turn: &mut Turn<'_>, task: &Task) -> Result<Self, Refusal> {
+        let Task { frame, assurance, signer } = task;
+        let still = |signer: &&Signer| {
+            vault.roster.member(signer.claim.member).is_some_and(|member| member.bundle.sign == signer.key)
+        };
+        let fresh;
+        let claim = match signer.as_ref().filter(still) {
+            Some(signer) => &signer.claim,
+            None => {
+                fresh = Signer::check(&vault.roster, frame)?;
+                &fresh.claim
+            }
+        };
+        let member = vault.roster.member(claim.member).ok_or_else(unproven)?;
         let fits = claim.format == FORMAT && claim.vault == vault.id() && claim.verb == frame.verb;
-        let place = nonces.iter().position(|nonce| *nonce == claim.nonce);
-        if !fits || matches!(member.standing, Standing::Removed { .. }) {
-            return Err(refused());
+        if !fits || matches!(member.standing, Standing::Removed { .. }) || !turn.nonces.take(claim.nonce) {
+            return Err(unproven());
         }
-        nonces.remove(place.ok_or_else(refused)?);
-        let stepped_up = claim.step_up.and_then(|token| step_ups.remove(&token)) == Some(member.id());
-        let session = claim.session.filter(|id| is_live(vault, *id, member.id()));
-        Ok(Self { member: member.clone(), verb: frame.verb, request: frame.request.clone(), session, stepped_up })
+        let paced = turn.paces.count(member.id(), vault.settings.pace, &*vault.settings.clock);
+        paced.map_err(|retry_ms| Refusal::Busy { retry_ms })?;
+        let token = claim.step_up.and_then(|token| turn.step_ups.take(token, vault.now()));
+        Ok(Self {
+            member: member.clone(),
+            verb: frame.verb,
+            request: frame.request.clone(),
+            session: claim.session.filter(|id| is_live(vault, *id, member.id())),
+            stepped_up: token == Some(member.id()),
+            assurance: *assurance,
+        })
     }
 
     /// What every verb needs: an active member, a role that has the verb at all, a second factor, and a fresh code for
@@ -107,6 +140,11 @@ impl Caller {
     /// The live session behind it, which stands for the second factor.
     pub fn session(&self) -> Option<SessionId> {
         self.session
+    }
+
+    /// The level of the door they came in by.
+    pub fn assurance(&self) -> Assurance {
+        self.assurance
     }
 
     /// The signed request.

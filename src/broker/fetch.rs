@@ -1,73 +1,156 @@
 //! `fetch` and `code`: the main job, in the order of DESIGN.md 5 and no other.
 
 use super::caller::Caller;
-use super::release::{release, release_code};
-use super::unrecorded;
+use super::recorder::{Draft, Receipt};
+use super::release::HandOut;
 use super::vault::Vault;
-use crate::api::{CodeAnswer, FetchAnswer, FetchAsk, FetchItem, Refusal, Request};
+use super::{Done, Task, Turn, malformed, parse, unrecorded};
+use crate::api::{FetchAsk, FetchItem, Refusal, Request, Seen};
 use crate::ledger::Outcome;
-use crate::model::{Deny, Event, Jurisdiction, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId};
+use crate::model::{Deny, Event, Jurisdiction, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId, Verb};
 use crate::policy::{Permit, Purpose, Situation, decide};
+use std::sync::Arc;
 
-/// Releases secrets to a member: still sealed to the member's own key.
-///
-/// # Errors
-/// [`Refusal::Denied`] with its code, recorded; nothing leaves before the record is durable.
-pub fn fetch(
-    vault: &mut Vault<'_>,
-    caller: &Caller,
-    request: Request<FetchAsk>,
-    (): (),
-) -> Result<FetchAnswer, Refusal> {
-    // What is asked for, and of which mandate.
-    let (unit, mandate) = asked_mandate(vault, caller, request.unit)?;
-    vault.check_seen(unit, request.seen)?;
+/// A retrieval that was decided on: what its record will say, and what follows it.
+struct Judged {
+    unit: UnitId,
+    seen: Option<Seen>,
+    outcome: Outcome,
+    verdict: Verdict,
+}
 
-    // Decide on every item before anything is written; one denial denies all.
-    let onward = onward_purpose(vault, &mandate, &request.ask)?;
-    let permits = permits(vault, caller, &mandate, &request.ask, onward.as_ref())?;
+enum Verdict {
+    Secrets(Vec<Permit>),
+    Code(Permit),
+    Refused(Refusal),
+}
 
-    // Record, durably, what will be released.
+/// Serves retrievals that stand in line together: decides on each, records all of them, denials too, in one durable
+/// commit, and only then prepares what each of them hands out.
+pub fn serve(vault: &mut Vault<'_>, turn: &mut Turn<'_>, tasks: Vec<Task>, done: &mut Vec<Done>) {
+    // Decide on every one before anything is written.
+    let mut judge = |task: &Task| {
+        let caller = Caller::prove(vault, turn, task)?;
+        let judged = judge(vault, &caller, task)?;
+        Ok((caller, judged))
+    };
+    let judged: Vec<Result<(Caller, Judged), Refusal>> = tasks.iter().map(&mut judge).collect();
+
+    // Record, durably, what will be released and what was denied.
+    let drafts = judged.iter().flatten().map(|(caller, judged)| (Some(caller), judged.draft()));
+    let drafts: Vec<(Option<&Caller>, Draft)> = drafts.collect();
+    let recorded =
+        if drafts.is_empty() { Ok(Vec::new()) } else { vault.record_together(drafts, Vec::new(), |_| Ok(())) };
+
+    // Only now prepare to take the broker's half off: each permit and its record are used up by it.
+    let (mut receipts, unrecorded) = match recorded.map_err(unrecorded) {
+        Ok(receipts) => (receipts.into_iter(), None),
+        Err(refusal) => (Vec::new().into_iter(), Some(refusal)),
+    };
+    for judged in judged {
+        done.push(match (judged, &unrecorded) {
+            (Err(refusal), _) => Done::Said(Err(refusal)),
+            (Ok(_), Some(refusal)) => Done::Said(Err(refusal.clone())),
+            (Ok((_, judged)), None) => {
+                let receipt = receipts.next().unwrap_or_else(|| unreachable!("one receipt for each draft"));
+                judged.follow(vault, &receipt).unwrap_or_else(|refusal| Done::Said(Err(refusal)))
+            }
+        });
+    }
+}
+
+impl Judged {
+    fn draft(&self) -> Draft {
+        Draft { unit: self.unit, outcome: self.outcome.clone(), state: None }
+    }
+
+    /// What follows the durable record.
+    fn follow(self, vault: &mut Vault<'_>, receipt: &Receipt) -> Result<Done, Refusal> {
+        let handed = match self.verdict {
+            Verdict::Refused(refusal) => return Err(refusal),
+            Verdict::Secrets(permits) => {
+                let proof = vault.prove(receipt, self.seen)?;
+                HandOut::secrets(vault, permits, receipt, proof)?
+            }
+            Verdict::Code(permit) => {
+                let proof = vault.prove(receipt, self.seen)?;
+                HandOut::code(vault, permit, receipt, proof)?
+            }
+        };
+        Ok(Done::HandOut(Box::new(handed)))
+    }
+}
+
+/// Why a retrieval is refused.
+enum No {
+    /// Nothing of it is recorded in a mandate's ledger.
+    Said(Refusal),
+    /// The mandate's ledger says why; the caller may be told less.
+    Denied(UnitId, Deny, Refusal),
+}
+
+impl From<Refusal> for No {
+    fn from(refusal: Refusal) -> Self {
+        No::Said(refusal)
+    }
+}
+
+fn judge(vault: &mut Vault<'_>, caller: &Caller, task: &Task) -> Result<Judged, Refusal> {
+    let request = parse::<FetchAsk>(caller)?;
+    if !task.frame.load.is_empty() {
+        return Err(malformed());
+    }
+    let seen = request.seen;
+    let (unit, outcome, verdict) = match decided(vault, caller, request) {
+        Ok((unit, permits)) => {
+            let (outcome, verdict) = released(caller.verb(), permits)?;
+            (unit, outcome, verdict)
+        }
+        Err(No::Denied(unit, code, refusal)) => (unit, Outcome::Denied(code), Verdict::Refused(refusal)),
+        // What is not there for the caller is recorded in the agency's own ledger only.
+        Err(No::Said(Refusal::NotFound)) => (vault.roster.unit, Outcome::Refused, Verdict::Refused(Refusal::NotFound)),
+        Err(No::Said(refusal)) => {
+            vault.stale |= matches!(refusal, Refusal::Failed(_) | Refusal::Integrity(_));
+            return Err(refusal);
+        }
+    };
+    Ok(Judged { unit, seen, outcome, verdict })
+}
+
+/// What the record of a release says.
+fn released(verb: Verb, mut permits: Vec<Permit>) -> Result<(Outcome, Verdict), Refusal> {
+    if verb == Verb::Code {
+        let (Some(permit), true) = (permits.pop(), permits.is_empty()) else {
+            return Err(Refusal::input("items", "a code is asked for one credential at a time"));
+        };
+        let (credential, grant, purpose) = (permit.credential(), permit.grant(), permit.purpose().clone());
+        let event = Event::CodeReleased { credential, grant, purpose };
+        return Ok((Outcome::Mandate(event), Verdict::Code(permit)));
+    }
     let items = permits.iter().map(|permit| ReleasedItem {
         credential: permit.credential(),
         version: permit.version(),
         grant: permit.grant(),
     });
     let purpose = permits.first().map(|permit| permit.purpose().clone()).unwrap_or_default();
-    let event = Event::Released { items: items.collect(), purpose };
-    let receipt = vault.record_one(Some(caller), unit, Outcome::Mandate(event)).map_err(unrecorded)?;
-
-    // Only now take the broker's half off: the permits and the record are used up by it.
-    let proof = vault.prove(&receipt, request.seen)?;
-    let released = release(vault, permits, &receipt)?;
-    Ok(FetchAnswer { released, proof })
+    Ok((Outcome::Mandate(Event::Released { items: items.collect(), purpose }), Verdict::Secrets(permits)))
 }
 
-/// Releases a current code of a client's account.
-///
-/// # Errors
-/// As [`fetch`].
-pub fn code(vault: &mut Vault<'_>, caller: &Caller, request: Request<FetchAsk>, (): ()) -> Result<CodeAnswer, Refusal> {
+/// Decides on every item; one denial denies all.
+fn decided(vault: &mut Vault<'_>, caller: &Caller, request: Request<FetchAsk>) -> Result<(UnitId, Vec<Permit>), No> {
     let (unit, mandate) = asked_mandate(vault, caller, request.unit)?;
     vault.check_seen(unit, request.seen)?;
-    let mut permits = permits(vault, caller, &mandate, &request.ask, None)?;
-    let (Some(permit), true) = (permits.pop(), permits.is_empty()) else {
-        return Err(Refusal::input("items", "a code is asked for one credential at a time"));
-    };
-    let event = Event::CodeReleased {
-        credential: permit.credential(),
-        grant: permit.grant(),
-        purpose: permit.purpose().clone(),
-    };
-    let receipt = vault.record_one(Some(caller), unit, Outcome::Mandate(event)).map_err(unrecorded)?;
-    let proof = vault.prove(&receipt, request.seen)?;
-    let (code, seconds) = release_code(vault, permit, &receipt)?;
-    Ok(CodeAnswer { code, seconds, proof })
+    let onward = onward_purpose(vault, &mandate, &request.ask)?;
+    Ok((unit, permits(vault, caller, &mandate, &request.ask, onward.as_ref())?))
 }
 
-fn asked_mandate(vault: &mut Vault<'_>, caller: &Caller, unit: Option<UnitId>) -> Result<(UnitId, Mandate), Refusal> {
+fn asked_mandate(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    unit: Option<UnitId>,
+) -> Result<(UnitId, Arc<Mandate>), Refusal> {
     let unit = unit.ok_or(Refusal::NotFound)?;
-    let mandate = vault.mandate(unit)?.ok_or(Refusal::NotFound)?;
+    let mandate = vault.known(unit)?.ok_or(Refusal::NotFound)?;
     // To somebody who never had to do with it, a mandate is not there.
     if mandate.concerns(caller.id()) { Ok((unit, mandate)) } else { Err(Refusal::NotFound) }
 }
@@ -88,9 +171,10 @@ fn permits(
     mandate: &Mandate,
     ask: &FetchAsk,
     onward: Option<&Text>,
-) -> Result<Vec<Permit>, Refusal> {
+) -> Result<Vec<Permit>, No> {
     if ask.items.is_empty() || (ask.items.len() > 1 && onward.is_none()) {
-        return Err(Refusal::input("items", "a fetch names one credential; many are named only to grant a row onward"));
+        let sentence = "a fetch names one credential; many are named only to grant a row onward";
+        return Err(Refusal::input("items", sentence).into());
     }
     let mut permits = Vec::with_capacity(ask.items.len());
     for item in &ask.items {
@@ -106,7 +190,8 @@ fn permit(
     item: &FetchItem,
     purpose: Option<&Text>,
     onward: Option<&Text>,
-) -> Result<Permit, Refusal> {
+) -> Result<Permit, No> {
+    let denied = |code: Deny| No::Denied(mandate.unit, code, code.into());
     let credential = mandate.credential(item.credential).ok_or(Refusal::NotFound)?;
     let decided = decide(&Situation {
         clock: vault.clock,
@@ -122,31 +207,30 @@ fn permit(
     };
     let permit = match decided {
         Ok(permit) if holds_key(vault, &permit)? => permit,
-        Ok(_) => return Err(caller.deny(vault, mandate.unit, Deny::SecretDestroyed)),
+        Ok(_) => return Err(denied(Deny::SecretDestroyed)),
         // Never granted and not there answer the same, but the attempt stands in the mandate's ledger.
         Err(Deny::NotGranted) if mandate.grant_for(caller.id(), credential.row).is_none() => {
-            return match caller.deny(vault, mandate.unit, Deny::NotGranted) {
-                Refusal::Denied { .. } => Err(Refusal::NotFound),
-                failed => Err(failed),
-            };
+            return Err(No::Denied(mandate.unit, Deny::NotGranted, Refusal::NotFound));
         }
-        Err(code) => return Err(caller.deny(vault, mandate.unit, code)),
+        Err(code) => return Err(denied(code)),
     };
     if permit.grant() != item.grant || permit.version() != item.version {
-        return Err(Refusal::input("credential", "was rotated or granted anew since it was looked up; fetch it again"));
+        let sentence = "was rotated or granted anew since it was looked up; fetch it again";
+        return Err(Refusal::input("credential", sentence).into());
     }
-    match (caller.verb(), credential.kind, &credential.second_factor) {
-        (crate::model::Verb::Fetch, Kind::Delegated, _) => Err(Refusal::input(
+    let refused = match (caller.verb(), credential.kind, &credential.second_factor) {
+        (Verb::Fetch, Kind::Delegated, _) => Refusal::input(
             "credential",
             "is a delegated access and has no secret: log in with your own account on the platform",
-        )),
-        (crate::model::Verb::Code, _, SecondFactor::On) | (crate::model::Verb::Fetch, ..) => Ok(permit),
-        (crate::model::Verb::Code, _, SecondFactor::Elsewhere { holder }) => {
-            Err(Refusal::input("second factor", format!("the code goes to {holder}'s device; ask there")))
+        ),
+        (Verb::Code, _, SecondFactor::On) | (Verb::Fetch, ..) => return Ok(permit),
+        (Verb::Code, _, SecondFactor::Elsewhere { holder }) => {
+            Refusal::input("second factor", format!("the code goes to {holder}'s device; ask there"))
         }
-        _ => Err(Refusal::input(
+        _ => Refusal::input(
             "second factor",
             "no seed is stored for this credential; a lead adds it with 'credential rotate --totp-file'",
-        )),
-    }
+        ),
+    };
+    Err(refused.into())
 }

@@ -173,7 +173,8 @@ pub fn extract(
     let failed = |error: std::io::Error| Refusal::Failed(error.to_string());
     let mut writer = ExtractWriter::new(Vec::new(), head).map_err(failed)?;
     vault.each_batch(unit, |entries| entries.iter().try_for_each(|entry| writer.record(entry)).map_err(failed))?;
-    let (head, note) = vault.sign_head(unit)?;
+    let head = vault.head(unit)?;
+    let (head, note) = (head.checkpoint(), head.sign());
     let text = writer.finish(note).map_err(failed)?;
     let backups = backups_of(vault, unit)?;
     Ok(ExtractAnswer { extract: Blob(text), head: Seen { size: head.size, root: head.root }, backups })

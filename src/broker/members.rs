@@ -11,6 +11,7 @@ use crate::api::{
 use crate::crypto::{Secret, Seed, Signed};
 use crate::ledger::{Admission, Outcome, to_blob};
 use crate::model::{Bundle, GrantOrigin, Member, MemberId, Name, Role, RosterEvent, Standing, Why};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Admits a member who made their keys themselves; a code confirms the second factor and is used up by it.
@@ -183,11 +184,11 @@ fn admitted(vault: &Vault<'_>, caller: &Caller, signed: &Signed) -> Result<(Bund
 
 /// Applies one event to the roster: the state after it must follow, or nothing is written.
 fn apply(vault: &mut Vault<'_>, caller: &Caller, event: RosterEvent, before: Vec<Change>) -> Result<(), Refusal> {
-    let mut roster = vault.roster.clone();
+    let mut roster = (*vault.roster).clone();
     roster.apply(&event, vault.now()).map_err(|error| Refusal::input("member", error.to_string()))?;
     let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
     let draft = Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) };
     vault.record(Some(caller), vec![draft], before, |_| Ok(()))?;
-    vault.roster = roster;
+    vault.roster = Arc::new(roster);
     Ok(())
 }

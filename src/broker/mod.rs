@@ -4,6 +4,8 @@
 //! and read back before anything is released by it (`recorder.rs`); a release uses up a permit and a receipt
 //! (`release.rs`). What ends has its keys destroyed before the end is acknowledged (`destroy.rs`).
 //!
+//! Whoever asks stands in line (`line.rs`); what stands in line together is recorded together, in one durable commit.
+//!
 //! It sees metadata, since it decides by it. It never sees a secret: ciphertexts and inner wraps pass through it.
 
 mod backup;
@@ -19,14 +21,17 @@ mod found;
 mod grant;
 mod incident;
 mod ledgers;
+mod line;
 mod mandates;
 mod members;
+mod memory;
+mod nonces;
 mod overview;
+mod pace;
 mod people;
 mod recorder;
 mod release;
 mod restart;
-
 mod revoke;
 mod sweep;
 mod unlock;
@@ -34,23 +39,29 @@ mod vault;
 mod verify;
 
 pub use found::found;
+pub use pace::Pace;
 pub use restart::restart;
 
 use crate::anchor::{Anchor, AnchorError, Home, StateLock};
 use crate::api::{self, Call, Frame, Gate, Hello, Joining, Refusal};
-use crate::crypto::Entropy;
 use crate::ledger::Assurance;
-use crate::model::{Clock, Deny, MemberId, Nonce, Roster, Verb};
+use crate::model::{Clock, Deny, Instant, MemberId, Nonce, Roster, Verb};
 use crate::policy;
 use crate::store::{Store, StoreError};
-use caller::Caller;
+use caller::{Caller, Signer};
+use line::Line;
+use memory::Memory;
+use nonces::Nonces;
+use pace::Paces;
+use release::HandOut;
+use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use vault::Vault;
 
-/// Nonces that may be out at a time; the oldest goes first.
-const NONCES: usize = 4096;
+/// A token that a fresh code earned is good for this long, ms.
+const STEP_UP_MS: i64 = 10 * 60 * 1000;
 
 /// What a broker works with.
 #[derive(Clone)]
@@ -61,66 +72,150 @@ pub struct Settings {
     pub home: Home,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// How the broker was started; stands in every record.
+    /// How the broker was started; stands in what it records by itself.
     pub assurance: Assurance,
+    /// How fast one member may ask.
+    pub pace: Pace,
 }
 
 /// A broker of one vault.
 pub struct Broker {
     settings: Settings,
+    line: Line<Task, Done>,
+    nonces: Nonces,
     inner: Mutex<Inner>,
+    /// The roster as the last call left it, for what is looked at before standing in line.
+    view: Mutex<Option<Arc<Roster>>>,
 }
 
 #[derive(Default)]
 struct Inner {
     open: Option<(Anchor, Store)>,
     /// The roster as the last call left it; good while the anchor on disk is the one that is open.
-    roster: Option<Roster>,
-    nonces: VecDeque<Nonce>,
-    step_ups: HashMap<Nonce, MemberId>,
+    roster: Option<Arc<Roster>>,
+    memory: Memory,
+    step_ups: StepUps,
+    paces: Paces,
+}
+
+/// Tokens that fresh codes earned, each good for one sensitive request.
+#[derive(Default)]
+pub struct StepUps(HashMap<Nonce, (MemberId, Instant)>);
+
+impl StepUps {
+    /// Uses a token up; whose it was.
+    fn take(&mut self, token: Nonce, now: Instant) -> Option<MemberId> {
+        self.0.remove(&token).filter(|(_, at)| now.since(*at) < STEP_UP_MS).map(|(member, _)| member)
+    }
+
+    fn keep(&mut self, token: Nonce, member: MemberId, now: Instant) {
+        self.0.retain(|_, (_, at)| now.since(*at) < STEP_UP_MS);
+        self.0.insert(token, (member, now));
+    }
+}
+
+/// One request in line.
+struct Task {
+    frame: Frame,
+    assurance: Assurance,
+    /// The signature as it was checked before standing in line, by the roster as it was then.
+    signer: Option<Signer>,
+}
+
+/// What a task comes to.
+enum Done {
+    /// The answer, or why there is none.
+    Said(Result<Vec<u8>, Refusal>),
+    /// Decided and durably recorded: what is left needs nobody's turn.
+    HandOut(Box<HandOut>),
 }
 
 impl Broker {
     /// A broker that opens its vault at the first call.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, inner: Mutex::default() }
-    }
-
-    fn entropy(&self) -> &dyn Entropy {
-        &*self.settings.home.entropy
+        let nonces = Nonces::new(&*settings.home.entropy);
+        Self { settings, line: Line::default(), nonces, inner: Mutex::default(), view: Mutex::default() }
     }
 
     /// Runs `work` on the opened vault, alone: under the state lock, with the anchor as it is on disk now, after what
     /// is over was destroyed.
     fn with_vault<T>(
         &self,
-        work: impl FnOnce(&mut Vault<'_>, &mut VecDeque<Nonce>, &mut HashMap<Nonce, MemberId>) -> Result<T, Refusal>,
+        work: impl FnOnce(&mut Vault<'_>, &mut Turn<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let _lock =
             StateLock::take(&self.settings.home.dir).map_err(|e| Refusal::Failed(format!("state lock: {e}")))?;
-        let Inner { open, roster, nonces, step_ups } = &mut *inner;
+        let Inner { open, roster, memory, step_ups, paces } = &mut *inner;
         // Another process may have changed the files since; what it left is read anew.
         if let Some((anchor, _)) = open
             && !anchor.is_current()?
         {
-            (*open, *roster) = (None, None);
+            (*open, *roster, *memory) = (None, None, Memory::default());
         }
         let (anchor, store) = match open {
             Some(both) => both,
             None => open.insert((Anchor::open(&self.settings.home)?, Store::open(&self.settings.database)?)),
         };
         store.begin_reading()?;
-        let begun = Vault::begin(&self.settings, anchor, store, roster.take());
-        let done = begun.and_then(|mut vault| {
-            let done = work(&mut vault, nonces, step_ups);
+        let mut stale = true;
+        let done = Vault::begin(&self.settings, anchor, store, memory, roster.take()).and_then(|mut vault| {
+            let mut turn = Turn { nonces: &self.nonces, step_ups, paces };
+            let done = work(&mut vault, &mut turn);
+            stale = vault.stale || matches!(done, Err(Refusal::Failed(_) | Refusal::Integrity(_)));
             *roster = Some(vault.roster);
             done
         });
-        store.end_reading()?;
-        if matches!(done, Err(Refusal::Failed(_) | Refusal::Integrity(_))) {
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = roster.clone();
+        let ended = store.end_reading();
+        if stale || ended.is_err() {
             // Whatever was half done is read anew from disk before the next call.
-            (inner.open, inner.roster) = (None, None);
+            (inner.open, inner.roster, inner.memory) = (None, None, Memory::default());
+        }
+        ended?;
+        done
+    }
+
+    fn view(&self) -> Option<Arc<Roster>> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves everybody in line, in their order.
+    fn serve(&self, tasks: Vec<Task>) -> Vec<Done> {
+        let (mut tasks, mut done) = (VecDeque::from(tasks), Vec::new());
+        while !tasks.is_empty() {
+            let began = self.with_vault(|vault, turn| {
+                while !tasks.is_empty() && !vault.stale {
+                    match retrievals(&mut tasks) {
+                        asked if !asked.is_empty() => fetch::serve(vault, turn, asked, &mut done),
+                        _ => done.extend(tasks.pop_front().map(|task| Done::Said(self.serve_one(vault, turn, &task)))),
+                    }
+                }
+                Ok(())
+            });
+            if let Err(refusal) = began
+                && tasks.pop_front().is_some()
+            {
+                done.push(Done::Said(Err(refusal)));
+            }
+        }
+        done
+    }
+
+    fn serve_one(&self, vault: &mut Vault<'_>, turn: &mut Turn<'_>, task: &Task) -> Result<Vec<u8>, Refusal> {
+        let caller = Caller::prove(vault, turn, task)?;
+        caller.check_right(vault)?;
+        let done = self.dispatch(vault, &caller, &task.frame);
+        match &done {
+            // What is not there for the caller is recorded in the agency's own ledger only.
+            Err(Refusal::NotFound) => drop(caller.record_refused(vault)?),
+            Err(Refusal::Failed(_) | Refusal::Integrity(_)) => vault.stale = true,
+            Ok(answer) => {
+                if let Some(token) = step_up_token(task.frame.verb, answer) {
+                    turn.step_ups.keep(token, caller.id(), vault.now());
+                }
+            }
+            _ => {}
         }
         done
     }
@@ -165,8 +260,8 @@ impl Broker {
             Verb::Recipients => run::<api::RecipientsCall>(vault, caller, frame, credentials::recipients),
             Verb::Grant => run::<api::GrantCall>(vault, caller, frame, grant::grant),
             Verb::Revoke => run::<api::RevokeCall>(vault, caller, frame, revoke::revoke),
-            Verb::Fetch => run::<api::FetchCall>(vault, caller, frame, fetch::fetch),
-            Verb::Code => run::<api::CodeCall>(vault, caller, frame, fetch::code),
+            // They stand in line together: `serve`.
+            Verb::Fetch | Verb::Code => Err(malformed()),
             Verb::Log => run::<api::LogCall>(vault, caller, frame, ledgers::log),
             Verb::Extract => run::<api::ExtractCall>(vault, caller, frame, ledgers::extract),
             Verb::Exposure => run::<api::ExposureCall>(vault, caller, frame, exposure::exposure),
@@ -180,38 +275,52 @@ impl Broker {
     }
 }
 
-impl Gate for Broker {
+/// The retrievals in front of the line: they change no state, and are recorded together.
+fn retrievals(tasks: &mut VecDeque<Task>) -> Vec<Task> {
+    let count = tasks.iter().take_while(|task| decides_itself(task.frame.verb)).count();
+    tasks.drain(..count).collect()
+}
+
+/// What a turn works with beside the vault.
+pub struct Turn<'a> {
+    nonces: &'a Nonces,
+    step_ups: &'a mut StepUps,
+    paces: &'a mut Paces,
+}
+
+/// A way in to a broker. What comes in by it is recorded with its level of assurance.
+pub struct Door {
+    broker: Arc<Broker>,
+    assurance: Assurance,
+}
+
+impl Door {
+    /// A door of this level.
+    pub fn new(broker: Arc<Broker>, assurance: Assurance) -> Self {
+        Self { broker, assurance }
+    }
+}
+
+impl Gate for Door {
     fn hello(&self) -> Result<Hello, Refusal> {
-        let fresh = [(); 2].map(|()| {
-            let mut nonce = [0; 16];
-            self.entropy().fill(&mut nonce);
-            Nonce(nonce)
-        });
-        let (vault, charters) = self.with_vault(|vault, nonces, _| {
-            for nonce in fresh {
-                if nonces.len() == NONCES {
-                    nonces.pop_front();
-                }
-                nonces.push_back(nonce);
-            }
-            Ok((vault.id(), vault.roster.charters.clone()))
-        })?;
-        Ok(Hello { vault, nonces: fresh, charters })
+        let broker = &*self.broker;
+        let roster = match broker.view() {
+            Some(roster) => roster,
+            None => broker.with_vault(|vault, _| Ok(Arc::clone(&vault.roster)))?,
+        };
+        let nonces = [(); 2].map(|()| broker.nonces.generate());
+        Ok(Hello { vault: roster.vault, nonces, charters: roster.charters.clone() })
     }
 
     fn call(&self, frame: Frame) -> Result<Vec<u8>, Refusal> {
-        self.with_vault(|vault, nonces, step_ups| {
-            let caller = Caller::prove(vault, &frame, nonces, step_ups)?;
-            caller.check_right(vault)?;
-            let done = self.dispatch(vault, &caller, &frame);
-            match &done {
-                // What is not there for the caller is recorded in the agency's own ledger only.
-                Err(Refusal::NotFound) => drop(caller.record_refused(vault)?),
-                Ok(answer) => step_ups.extend(step_up_token(frame.verb, answer).map(|token| (token, caller.id()))),
-                _ => {}
-            }
-            done
-        })
+        let broker = &*self.broker;
+        // Signatures are checked by everybody at once; who has none that holds is looked at again in turn.
+        let signer = broker.view().and_then(|roster| Signer::check(&roster, &frame).ok());
+        let task = Task { frame, assurance: self.assurance, signer };
+        match broker.line.pass(task, |tasks| broker.serve(tasks)) {
+            Done::Said(answer) => answer,
+            Done::HandOut(release) => release.complete(),
+        }
     }
 
     fn join(&self, _: Joining) -> Result<(), Refusal> {
@@ -237,13 +346,7 @@ type Operation<C> = fn(
 ) -> Result<<C as Call>::Answer, Refusal>;
 
 fn run<C: Call>(vault: &mut Vault<'_>, caller: &Caller, frame: &Frame, work: Operation<C>) -> Result<Vec<u8>, Refusal> {
-    // The signature was verified over exactly these bytes; now they are parsed strictly.
-    let request: api::Request<C::Ask> = serde_json::from_slice(caller.signed_bytes()).map_err(|_| malformed())?;
-    // An audit compares what was signed with the event: what was read must be all of it, value for value.
-    let signed: Option<serde_json::Value> = serde_json::from_slice(caller.signed_bytes()).ok();
-    if signed.is_none() || serde_json::to_value(&request).ok() != signed {
-        return Err(malformed());
-    }
+    let request = parse::<C::Ask>(caller)?;
     let load = if frame.load.is_empty() {
         C::Load::default()
     } else {
@@ -251,6 +354,14 @@ fn run<C: Call>(vault: &mut Vault<'_>, caller: &Caller, frame: &Frame, work: Ope
     };
     let answer = work(vault, caller, request, load)?;
     serde_json::to_vec(&answer).map_err(|e| Refusal::Failed(e.to_string()))
+}
+
+/// Parses a request strictly; its signature was verified over exactly these bytes.
+fn parse<A: Serialize + DeserializeOwned>(caller: &Caller) -> Result<api::Request<A>, Refusal> {
+    let request: api::Request<A> = serde_json::from_slice(caller.signed_bytes()).map_err(|_| malformed())?;
+    // An audit compares what was signed with the event: what was read must be all of it, value for value.
+    let signed: Option<serde_json::Value> = serde_json::from_slice(caller.signed_bytes()).ok();
+    if signed.is_some() && serde_json::to_value(&request).ok() == signed { Ok(request) } else { Err(malformed()) }
 }
 
 fn malformed() -> Refusal {

@@ -5,11 +5,13 @@ use super::mandates::encode;
 use super::vault::{Vault, changed, entry_context, evidence_key, open_entry, seal_state};
 use crate::anchor::{Change, Head};
 use crate::api::{Proof, Refusal, Seen};
-use crate::crypto::{Topic, hash, seal};
+use crate::crypto::{SignKey, Topic, hash, seal};
 use crate::ledger::{Checkpoint, ClockMark, Entry, Outcome, Record, append, consistency_proof, inclusion_proof, root};
-use crate::model::{Deny, Digest, Event, HighWater, Mandate, UnitId};
+use crate::model::{Deny, Digest, Event, HighWater, Mandate, SessionId, UnitId, VaultId};
 use crate::policy::ClockReading;
 use crate::store::{StoreError, Write, encode_entry};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// One record to be written.
 pub struct Draft {
@@ -53,9 +55,45 @@ struct Placed {
     outcome: Outcome,
 }
 
+/// New nodes, and the root after them.
+type Growth = (Vec<(u32, u64, Digest)>, Digest);
+
+/// A ledger's head, about to be signed.
+pub struct UnsignedHead {
+    vault: VaultId,
+    unit: UnitId,
+    checkpoint: Checkpoint,
+    key: Arc<SignKey>,
+}
+
+impl UnsignedHead {
+    /// The head itself.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint
+    }
+
+    /// Its signed note.
+    pub fn sign(&self) -> String {
+        self.checkpoint.sign(self.vault, self.unit, &self.key)
+    }
+}
+
+/// The proof of a record whose head is still to be signed: that takes nobody's turn.
+pub struct Unsigned {
+    proof: Proof,
+    head: UnsignedHead,
+}
+
+impl Unsigned {
+    /// The whole proof.
+    pub fn sign(self) -> Proof {
+        Proof { checkpoint: self.head.sign(), ..self.proof }
+    }
+}
+
 impl Vault<'_> {
-    /// Writes records, and whatever belongs to them, in one durable transaction; then reads each back; then moves the
-    /// anchor's heads. Nothing is released before this returned.
+    /// Writes records of one caller, and whatever belongs to them, in one durable transaction; then reads each back;
+    /// then moves the anchor's heads. Nothing is released before this returned.
     ///
     /// `before` are changes the anchor must know first (keys of what is made), `also` is written with the records.
     ///
@@ -68,44 +106,84 @@ impl Vault<'_> {
         before: Vec<Change>,
         also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
     ) -> Result<Vec<Receipt>, Refusal> {
+        self.record_together(drafts.into_iter().map(|draft| (caller, draft)).collect(), before, also)
+    }
+
+    /// As [`Vault::record`], for many callers at once.
+    ///
+    /// # Errors
+    /// As [`Vault::record`].
+    pub fn record_together(
+        &mut self,
+        drafts: Vec<(Option<&Caller>, Draft)>,
+        before: Vec<Change>,
+        also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        // Until all of it is done, what is in memory may be behind what is on disk.
+        self.stale = true;
         if !before.is_empty() {
             self.anchor.note(before)?;
         }
-        let placed = self.place(caller, drafts)?;
+        let sessions: Vec<SessionId> =
+            drafts.iter().filter_map(|(caller, _)| caller.and_then(Caller::session)).collect();
+        let placed = self.place(drafts)?;
         let added = u64::try_from(placed.len()).unwrap_or(u64::MAX);
+        let grown = self.grow(&placed)?;
 
-        let roots = self.store.write(|txn| -> Result<Vec<Digest>, StoreError> {
+        self.store.write(|txn| -> Result<(), StoreError> {
             also(txn)?;
-            let mut roots = Vec::with_capacity(placed.len());
-            for item in &placed {
-                let read = |level, index| txn.node(item.unit, level, index);
-                let nodes = append(item.seq, item.entry.leaf(), read)?;
-                txn.append(item.unit, item.seq, &item.sealed, &nodes)?;
+            for (item, (nodes, _)) in placed.iter().zip(&grown) {
+                txn.append(item.unit, item.seq, &item.sealed, nodes)?;
                 if let Some(state) = &item.state {
                     txn.put_state(item.unit, state)?;
                 }
-                roots.push(root(item.seq + 1, read)?);
             }
-            Ok(roots)
+            Ok(())
         })?;
 
-        let mut changes = Vec::with_capacity(placed.len() + 3);
-        for (item, root) in placed.iter().zip(roots) {
+        let mut heads: BTreeMap<UnitId, Head> = BTreeMap::new();
+        for (item, (nodes, root)) in placed.iter().zip(grown) {
             self.read_back(item)?;
-            let state = item.state_digest.map_or_else(|| self.segment(item.unit).map(|s| s.head.state), Ok)?;
-            changes.push(Change::Head(item.unit, Head { size: item.seq + 1, root, state }));
+            for (level, index, hash) in nodes {
+                self.memory.keep_node(item.unit, level, index, hash);
+            }
+            let before = heads.get(&item.unit).map(|head| head.state);
+            let state =
+                item.state_digest.or(before).map_or_else(|| self.segment(item.unit).map(|s| s.head.state), Ok)?;
+            heads.insert(item.unit, Head { size: item.seq + 1, root, state });
         }
+        let mut changes: Vec<Change> = heads.into_iter().map(|(unit, head)| Change::Head(unit, head)).collect();
         changes.push(Change::Counted(self.anchor.core().counter + added));
         if let ClockReading::Trusted(at) = self.clock {
             changes.push(Change::High(HighWater { at, uptime: self.settings.clock.uptime() }));
         }
-        if let Some(session) = caller.and_then(Caller::session) {
-            changes.push(Change::Used(session, self.now()));
-        }
+        changes.extend(sessions.into_iter().map(|session| Change::Used(session, self.now())));
         self.anchor.note(changes)?;
+        self.stale = false;
         let receipt =
             |item: Placed| Receipt { unit: item.unit, seq: item.seq, entry: item.entry, outcome: item.outcome };
         Ok(placed.into_iter().map(receipt).collect())
+    }
+
+    /// The new nodes of the trees these records go into, and the root after each record.
+    fn grow(&mut self, placed: &[Placed]) -> Result<Vec<Growth>, Refusal> {
+        let mut new: HashMap<(UnitId, u32, u64), Digest> = HashMap::new();
+        let mut grown = Vec::with_capacity(placed.len());
+        for Placed { unit, seq, entry, .. } in placed {
+            let mut read = |level, index| match new.get(&(*unit, level, index)) {
+                Some(hash) => Ok(*hash),
+                None => self.node(*unit, level, index),
+            };
+            let nodes = append(*seq, entry.leaf(), &mut read)?;
+            new.extend(nodes.iter().map(|(level, index, hash)| ((*unit, *level, *index), *hash)));
+            let mut read = |level, index| match new.get(&(*unit, level, index)) {
+                Some(hash) => Ok(*hash),
+                None => self.node(*unit, level, index),
+            };
+            let root = root(*seq + 1, &mut read)?;
+            grown.push((nodes, root));
+        }
+        Ok(grown)
     }
 
     /// Writes one record that changes no state.
@@ -152,28 +230,24 @@ impl Vault<'_> {
         Ok(Draft { unit: mandate.unit, outcome: Outcome::Mandate(event), state: Some(encode(mandate)?) })
     }
 
-    /// Signs the head of a ledger: only ever what the anchor holds, which only ever is what was read back.
-    pub fn sign_head(&mut self, unit: UnitId) -> Result<(Checkpoint, String), Refusal> {
+    /// The head of a ledger, to be signed: only ever what the anchor holds, which only ever is what was read back.
+    pub fn head(&mut self, unit: UnitId) -> Result<UnsignedHead, Refusal> {
         let head = self.segment(unit)?.head;
         let checkpoint = Checkpoint { size: head.size, root: head.root };
-        let note = checkpoint.sign(self.anchor.vault(), unit, &self.anchor.checkpoint_key());
-        Ok((checkpoint, note))
+        Ok(UnsignedHead { vault: self.anchor.vault(), unit, checkpoint, key: self.anchor.checkpoint_key() })
     }
 
     /// What a member needs to verify that the record exists and that the ledger only grew since they looked.
-    pub fn prove(&mut self, receipt: &Receipt, seen: Option<Seen>) -> Result<Proof, Refusal> {
-        let unit = receipt.unit;
-        let (checkpoint, note) = self.sign_head(unit)?;
-        let store = &*self.store;
-        let read = |level, index| store.node(unit, level, index);
-        Ok(Proof {
-            unit,
-            salt: receipt.entry.salt,
-            record: receipt.entry.signed.clone(),
-            seq: receipt.seq,
-            checkpoint: note,
-            inclusion: inclusion_proof(receipt.seq, checkpoint.size, read)?,
-            consistency: consistency_proof(seen.map_or(0, |seen| seen.size), checkpoint.size, read)?,
+    pub fn prove(&mut self, receipt: &Receipt, seen: Option<Seen>) -> Result<Unsigned, Refusal> {
+        let (unit, seq) = (receipt.unit, receipt.seq);
+        let head = self.head(unit)?;
+        let (size, seen) = (head.checkpoint.size, seen.map_or(0, |seen| seen.size));
+        let inclusion = inclusion_proof(seq, size, |level, index| self.node(unit, level, index))?;
+        let consistency = consistency_proof(seen, size, |level, index| self.node(unit, level, index))?;
+        let (salt, record) = (receipt.entry.salt, receipt.entry.signed.clone());
+        Ok(Unsigned {
+            proof: Proof { unit, salt, record, seq, checkpoint: String::new(), inclusion, consistency },
+            head,
         })
     }
 
@@ -182,9 +256,8 @@ impl Vault<'_> {
     pub fn check_seen(&mut self, unit: UnitId, seen: Option<Seen>) -> Result<(), Refusal> {
         let Some(seen) = seen else { return Ok(()) };
         let head = self.segment(unit)?.head;
-        let store = &*self.store;
         let known = seen.size <= head.size
-            && (seen.size == 0 || root(seen.size, |level, index| store.node(unit, level, index))? == seen.root);
+            && (seen.size == 0 || root(seen.size, |level, index| self.node(unit, level, index))? == seen.root);
         if known {
             return Ok(());
         }
@@ -192,10 +265,10 @@ impl Vault<'_> {
         Err(Deny::VaultRolledBack.into())
     }
 
-    fn place(&mut self, caller: Option<&Caller>, drafts: Vec<Draft>) -> Result<Vec<Placed>, Refusal> {
+    fn place(&mut self, drafts: Vec<(Option<&Caller>, Draft)>) -> Result<Vec<Placed>, Refusal> {
         let (record_key, at, believed) = (self.anchor.record_key(), self.now(), self.clock.may_destroy());
         let mut placed: Vec<Placed> = Vec::with_capacity(drafts.len());
-        for Draft { unit, outcome, state } in drafts {
+        for (caller, Draft { unit, outcome, state }) in drafts {
             let earlier = u64::try_from(placed.iter().filter(|item| item.unit == unit).count()).unwrap_or(0);
             let vault = self.anchor.vault();
             let (settings, segment) = (self.settings, self.segment(unit)?);
@@ -216,7 +289,7 @@ impl Vault<'_> {
                 seq,
                 at,
                 clock: if believed { ClockMark::Trusted } else { ClockMark::Suspect },
-                assurance: settings.assurance,
+                assurance: caller.map_or(settings.assurance, Caller::assurance),
                 verb: caller.map(Caller::verb),
                 by: caller.map(Caller::id),
                 request: caller.map(|caller| caller.request().clone()),
@@ -238,6 +311,7 @@ impl Vault<'_> {
         let sealed = self.store.entry(item.unit, item.seq)?.ok_or_else(|| changed("a new record"))?;
         let entry = open_entry(&key, self.anchor.vault(), item.unit, item.seq, &sealed)?;
         let leaf = self.store.node(item.unit, 0, item.seq)?;
+        // Read from the database itself, never from memory: this is what a checkpoint may be signed over.
         if entry.leaf() == leaf && leaf == item.entry.leaf() { Ok(()) } else { Err(changed("a new record")) }
     }
 }

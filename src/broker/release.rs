@@ -1,37 +1,99 @@
 //! The one place where the broker's half comes off.
 //!
-//! [`release`] and [`release_code`] use up the decision and the record: leaving either out does not compile.
+//! [`HandOut::secrets`] and [`HandOut::code`] use up the decision and the record: leaving either out does not compile.
+//! What is left after them, taking the half off and signing the head, takes nobody's turn.
 
-use super::recorder::Receipt;
+use super::recorder::{Receipt, Unsigned};
 use super::vault::{Vault, chain_to, changed, seed_context};
-use crate::api::{Refusal, Released};
+use crate::api::{CodeAnswer, FetchAnswer, Refusal, Released};
 use crate::crypto::{Ctx, Key, Seed, Signed, Statement, derive_outer_key, open};
 use crate::ledger::{Outcome, recipient_digest};
-use crate::model::{Blob, Deny, Event, ReleasedItem};
+use crate::model::{Blob, Deny, Event, ReleasedItem, Roster};
 use crate::policy::Permit;
+use std::sync::Arc;
 
-/// Takes the outer layer off the secrets that these permits and this record are about.
-///
-/// # Errors
-/// `SECRET_DESTROYED` where the grant's key is gone; integrity where the record names anything else than the permits.
-pub fn release(vault: &mut Vault<'_>, permits: Vec<Permit>, receipt: &Receipt) -> Result<Vec<Released>, Refusal> {
-    let Outcome::Mandate(Event::Released { items, .. }) = receipt.outcome() else {
-        return Err(changed("a release record"));
-    };
-    if items.len() != permits.len() {
-        return Err(changed("a release record"));
+/// A release that was decided on and durably recorded.
+pub struct HandOut {
+    proof: Unsigned,
+    what: What,
+}
+
+enum What {
+    Secrets { wrapped: Vec<Wrapped>, roster: Arc<Roster> },
+    Code { code: String, seconds: u64 },
+}
+
+/// A secret with both halves on, and the key of the broker's.
+struct Wrapped {
+    ctx: Ctx,
+    grant_key: Key,
+    outer: Vec<u8>,
+    ct: Vec<u8>,
+    statement: Vec<u8>,
+}
+
+impl HandOut {
+    /// The secrets that these permits and this record are about.
+    ///
+    /// # Errors
+    /// `SECRET_DESTROYED` where a grant's key is gone; integrity where the record names anything else than the permits.
+    pub fn secrets(
+        vault: &mut Vault<'_>,
+        permits: Vec<Permit>,
+        receipt: &Receipt,
+        proof: Unsigned,
+    ) -> Result<Self, Refusal> {
+        let Outcome::Mandate(Event::Released { items, .. }) = receipt.outcome() else {
+            return Err(changed("a release record"));
+        };
+        if items.len() != permits.len() {
+            return Err(changed("a release record"));
+        }
+        let items = permits.into_iter().zip(items);
+        let wrapped = items.map(|(permit, item)| wrapped(vault, permit, item, receipt)).collect::<Result<_, _>>()?;
+        Ok(Self { proof, what: What::Secrets { wrapped, roster: Arc::clone(&vault.roster) } })
     }
-    let items = items.clone();
-    permits.into_iter().zip(items).map(|(permit, item)| release_one(vault, permit, item, receipt)).collect()
+
+    /// The current code of the account that this permit and this record are about. The seed stays here.
+    ///
+    /// # Errors
+    /// `SECRET_DESTROYED` where the seed's key is gone.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is used up by its release")]
+    pub fn code(vault: &mut Vault<'_>, permit: Permit, receipt: &Receipt, proof: Unsigned) -> Result<Self, Refusal> {
+        let recorded = matches!(receipt.outcome(), Outcome::Mandate(Event::CodeReleased { credential, grant, .. })
+            if (*credential, *grant) == (permit.credential(), permit.grant()));
+        if !recorded || receipt.unit() != permit.unit() {
+            return Err(changed("a release record"));
+        }
+        let (unit, credential) = (permit.unit(), permit.credential());
+        let sealed = vault.store.seed(unit, credential)?.ok_or_else(|| changed("a seed"))?;
+        let context = seed_context(vault.id(), unit, credential);
+        let key = vault.segment(unit)?.state_key.as_ref().ok_or(Deny::SecretDestroyed)?;
+        let seed = open(key, &context, &sealed).map_err(|_| changed("a seed"))?;
+        let seed = Seed::decode(&seed).ok_or_else(|| changed("a seed"))?;
+        let (code, seconds) = seed.code(vault.settings.clock.now().unix_seconds());
+        Ok(Self { proof, what: What::Code { code, seconds } })
+    }
+
+    /// Takes the broker's half off and signs the head: the verb's answer.
+    ///
+    /// # Errors
+    /// Integrity where a wrap does not open at its place.
+    pub fn complete(self) -> Result<Vec<u8>, Refusal> {
+        let proof = self.proof.sign();
+        let encoded = match self.what {
+            What::Secrets { wrapped, roster } => {
+                let released = wrapped.into_iter().map(|wrapped| wrapped.release(&roster)).collect::<Result<_, _>>()?;
+                serde_json::to_vec(&FetchAnswer { released, proof })
+            }
+            What::Code { code, seconds } => serde_json::to_vec(&CodeAnswer { code, seconds, proof }),
+        };
+        encoded.map_err(|e| Refusal::Failed(e.to_string()))
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a permit is used up by its release")]
-fn release_one(
-    vault: &mut Vault<'_>,
-    permit: Permit,
-    item: ReleasedItem,
-    receipt: &Receipt,
-) -> Result<Released, Refusal> {
+fn wrapped(vault: &mut Vault<'_>, permit: Permit, item: &ReleasedItem, receipt: &Receipt) -> Result<Wrapped, Refusal> {
     let (unit, credential, version) = (permit.unit(), permit.credential(), permit.version());
     let named = (item.credential, item.version, item.grant) == (credential, version, permit.grant());
     if !named || receipt.unit() != unit {
@@ -49,30 +111,25 @@ fn release_one(
         recipient: recipient_digest(&member.bundle.enc),
     };
     let grant_key = vault.segment(unit)?.grant(permit.grant()).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
-    let inner = derive_outer_key(&grant_key, &ctx).take_off(&wrap.outer).map_err(|_| changed("a wrap"))?;
-    let statement: Signed = postcard::from_bytes(&wrap.statement).map_err(|_| changed("a statement"))?;
-    // Whoever receives it verifies the statement; here it only says whose admissions to send along.
-    let said: Statement = serde_json::from_slice(statement.unverified_bytes()).map_err(|_| changed("a statement"))?;
-    let admissions = chain_to(&vault.roster, said.author);
-    Ok(Released { credential, version, inner: Blob(inner), ct: Blob(secret.ct), statement, admissions })
+    Ok(Wrapped { ctx, grant_key, outer: wrap.outer, ct: secret.ct, statement: wrap.statement })
 }
 
-/// The current code of the account that this permit and this record are about. The seed stays here.
-///
-/// # Errors
-/// `SECRET_DESTROYED` where the seed's key is gone.
-#[expect(clippy::needless_pass_by_value, reason = "a permit is used up by its release")]
-pub fn release_code(vault: &mut Vault<'_>, permit: Permit, receipt: &Receipt) -> Result<(String, u64), Refusal> {
-    let recorded = matches!(receipt.outcome(), Outcome::Mandate(Event::CodeReleased { credential, grant, .. })
-        if (*credential, *grant) == (permit.credential(), permit.grant()));
-    if !recorded || receipt.unit() != permit.unit() {
-        return Err(changed("a release record"));
+impl Wrapped {
+    fn release(self, roster: &Roster) -> Result<Released, Refusal> {
+        let Self { ctx, grant_key, outer, ct, statement } = self;
+        let inner = derive_outer_key(&grant_key, &ctx).take_off(&outer).map_err(|_| changed("a wrap"))?;
+        let statement: Signed = postcard::from_bytes(&statement).map_err(|_| changed("a statement"))?;
+        // Whoever receives it verifies the statement; here it only says whose admissions to send along.
+        let said: Statement =
+            serde_json::from_slice(statement.unverified_bytes()).map_err(|_| changed("a statement"))?;
+        let admissions = chain_to(roster, said.author);
+        Ok(Released {
+            credential: ctx.credential,
+            version: ctx.version,
+            inner: Blob(inner),
+            ct: Blob(ct),
+            statement,
+            admissions,
+        })
     }
-    let (unit, credential) = (permit.unit(), permit.credential());
-    let sealed = vault.store.seed(unit, credential)?.ok_or_else(|| changed("a seed"))?;
-    let context = seed_context(vault.id(), unit, credential);
-    let key = vault.segment(unit)?.state_key.as_ref().ok_or(Deny::SecretDestroyed)?;
-    let seed = open(key, &context, &sealed).map_err(|_| changed("a seed"))?;
-    let seed = Seed::decode(&seed).ok_or_else(|| changed("a seed"))?;
-    Ok(seed.code(vault.settings.clock.now().unix_seconds()))
 }

@@ -8,6 +8,7 @@ use super::Settings;
 use super::found::encode_charter;
 use super::mandates::{encode, grant_keys};
 use super::members::confirm_seed;
+use super::memory::Memory;
 use super::recorder::Draft;
 use super::vault::{Vault, changed, directory_of, open_entry};
 use crate::anchor::{Anchor, AnchorError, Change, Core, Destroy, Factor, Head, Segment, StateLock};
@@ -22,6 +23,7 @@ use crate::model::{
 };
 use crate::policy::ClockReading;
 use crate::store::{Store, WrapRow};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const BATCH: u32 = 2048;
@@ -103,7 +105,8 @@ fn go_on(
     changes.push(Change::Counted(store.counter()?));
     anchor.suppose(changes);
     let clock = ClockReading::Trusted(settings.clock.now().max(anchor.core().high.at));
-    let mut vault = Vault { settings, anchor: &mut anchor, store, clock, roster };
+    let (anchor, memory, roster) = (&mut anchor, &mut Memory::default(), Arc::new(roster));
+    let mut vault = Vault { settings, anchor, store, memory, clock, roster, stale: false };
     record_gaps(&mut vault, recovery, &gaps, &found, None)?;
     report.lost = u64::try_from(lost.len()).unwrap_or(0);
     for (unit, known, size) in &gaps {
@@ -188,14 +191,14 @@ fn remove_gone(vault: &mut Vault<'_>) -> Result<(), Refusal> {
     let gone: Vec<MemberId> =
         vault.roster.members.iter().filter(is_back).map(Member::id).filter(|id| left.contains(id)).collect();
     for member in gone {
-        let mut roster = vault.roster.clone();
+        let mut roster = (*vault.roster).clone();
         let event = RosterEvent::Removed { member };
         // The last owner cannot be the one who left: an owner is always left by the fold.
         if roster.apply(&event, vault.now()).is_ok() {
             let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
             let draft = Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) };
             vault.record(None, vec![draft], Vec::new(), |_| Ok(()))?;
-            vault.roster = roster;
+            vault.roster = Arc::new(roster);
         }
     }
     Ok(())
@@ -247,7 +250,8 @@ fn rebuild(settings: &Settings, store: &mut Store, recovery: Recovery<'_>) -> Re
     );
     let segments = found.iter().zip(&keys).map(|(ledger, (_, keys))| keys.segment(ledger)).collect();
     let mut anchor = Anchor::create(&settings.home, vault_id, core, segments)?;
-    let mut vault = Vault { settings, anchor: &mut anchor, store, clock: ClockReading::Trusted(high.at), roster };
+    let (clock, memory, roster) = (ClockReading::Trusted(high.at), &mut Memory::default(), Arc::new(roster));
+    let mut vault = Vault { settings, anchor: &mut anchor, store, memory, clock, roster, stale: false };
     relabel(&mut vault, &found)?;
     record_gaps(&mut vault, &recovery, &[], &found, Some(to_blob(&charter)))?;
 
@@ -446,7 +450,7 @@ fn record_gaps(
     let order = Restart { vault: vault.id(), at: vault.now(), gaps: named };
     let order = serde_json::to_vec(&order).map_err(|e| Refusal::Failed(e.to_string()))?;
     let event = RosterEvent::Restarted { order: to_blob(&recovery.root.sign(Topic::Restart, order)), charter };
-    let mut roster = vault.roster.clone();
+    let mut roster = (*vault.roster).clone();
     roster.apply(&event, vault.now()).map_err(|error| Refusal::Integrity(error.to_string()))?;
     let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
     let mut drafts = vec![Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) }];
@@ -457,7 +461,7 @@ fn record_gaps(
         }
     }
     vault.record(None, drafts, Vec::new(), |_| Ok(()))?;
-    vault.roster = roster;
+    vault.roster = Arc::new(roster);
     Ok(())
 }
 

@@ -1,15 +1,18 @@
 //! The vault as one call sees it: the anchor and the database, checked against each other.
 
 use super::Settings;
+use super::memory::Memory;
 use crate::anchor::{Anchor, Change, Head, Segment};
 use crate::api::Refusal;
 use crate::crypto::{Context, Entropy, Key, Signed, derive_label, hash, open, seal};
-use crate::ledger::{Admission, Audit, Audited, Directory, Entry, Record, from_blob, on_all_cores, root};
+use crate::ledger::{Admission, Assurance, Audit, Audited, Directory, Entry, Record, from_blob, on_all_cores, root};
 use crate::model::{
     Blob, Deny, Digest, Instant, Mandate, Member, MemberId, Name, Phase, Roster, Text, UnitId, VaultId, Verb,
 };
 use crate::policy::{self, ClockReading, Scope};
 use crate::store::{Store, decode_entry};
+use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// How many entries are read at a time.
 const BATCH: u32 = 2048;
@@ -19,8 +22,11 @@ pub struct Vault<'a> {
     pub(super) settings: &'a Settings,
     pub(super) anchor: &'a mut Anchor,
     pub(super) store: &'a mut Store,
+    pub(super) memory: &'a mut Memory,
     pub(super) clock: ClockReading,
-    pub(super) roster: Roster,
+    pub(super) roster: Arc<Roster>,
+    /// Whether something failed half-way: then what is in memory may not be what is on disk.
+    pub(super) stale: bool,
 }
 
 impl<'a> Vault<'a> {
@@ -33,7 +39,8 @@ impl<'a> Vault<'a> {
         settings: &'a Settings,
         anchor: &'a mut Anchor,
         store: &'a mut Store,
-        known_roster: Option<Roster>,
+        memory: &'a mut Memory,
+        known_roster: Option<Arc<Roster>>,
     ) -> Result<Self, Refusal> {
         let clock = policy::judge_clock(settings.clock.now(), settings.clock.uptime(), anchor.core().high);
         if store.vault()? != anchor.vault() {
@@ -48,9 +55,9 @@ impl<'a> Vault<'a> {
         }
         let roster = match known_roster {
             Some(roster) => roster,
-            None => read_roster(anchor, store)?,
+            None => Arc::new(read_roster(anchor, store)?),
         };
-        let mut vault = Self { settings, anchor, store, clock, roster };
+        let mut vault = Self { settings, anchor, store, memory, clock, roster, stale: false };
         vault.finish_interrupted()?;
         vault.sweep_if_due()?;
         Ok(vault)
@@ -92,6 +99,11 @@ impl<'a> Vault<'a> {
 
     /// A mandate's state, checked against the anchor; none where there is no such mandate.
     pub fn mandate(&mut self, unit: UnitId) -> Result<Option<Mandate>, Refusal> {
+        Ok(self.known(unit)?.map(|mandate| Arc::try_unwrap(mandate).unwrap_or_else(|shared| (*shared).clone())))
+    }
+
+    /// As [`Vault::mandate`], only to be looked at: not decoded again where the anchor still names the same state.
+    pub fn known(&mut self, unit: UnitId) -> Result<Option<Arc<Mandate>>, Refusal> {
         if unit == self.roster.unit {
             return Ok(None);
         }
@@ -99,10 +111,15 @@ impl<'a> Vault<'a> {
             Some(segment) if segment.head.size > 0 => segment.head,
             _ => return Ok(None),
         };
+        if let Some(mandate) = self.memory.state(unit, &head.state) {
+            self.check_root(unit, &head)?;
+            return Ok(Some(mandate));
+        }
         let row = self.store.unit(unit)?.ok_or(Deny::VaultRolledBack)?;
-        check_head(self.store, unit, &head, row.size)?;
+        check_size(&head, row.size)?;
+        self.check_root(unit, &head)?;
         if row.state.is_empty() {
-            return self.fold(unit, head).map(Some);
+            return self.fold(unit, head).map(|mandate| Some(Arc::new(mandate)));
         }
         let segment = self.anchor.segment(unit)?.ok_or(Deny::VaultRolledBack)?;
         let plain = open_state(segment, self.roster.vault, &row.state)?;
@@ -113,7 +130,28 @@ impl<'a> Vault<'a> {
         if self.label(mandate.operator.folded()) != row.label {
             return Err(changed("a mandate's label"));
         }
+        let mandate = Arc::new(mandate);
+        if self.settings.assurance != Assurance::Solo {
+            // A process that serves one command never asks twice.
+            self.memory.keep_state(head.state, &mandate, plain.len());
+        }
         Ok(Some(mandate))
+    }
+
+    /// A node of a ledger's tree, from memory or the database.
+    pub fn node(&mut self, unit: UnitId, level: u32, index: u64) -> Result<Digest, Refusal> {
+        if let Some(hash) = self.memory.node(unit, level, index) {
+            return Ok(hash);
+        }
+        let hash = self.store.node(unit, level, index)?;
+        self.memory.keep_node(unit, level, index, hash);
+        Ok(hash)
+    }
+
+    /// Compares a ledger's tree with the head the anchor remembers.
+    fn check_root(&mut self, unit: UnitId, head: &Head) -> Result<(), Refusal> {
+        let found = root(head.size, |level, index| self.node(unit, level, index))?;
+        if found == head.root { Ok(()) } else { Err(changed("a ledger's tree")) }
     }
 
     /// Every mandate there is.
@@ -307,7 +345,10 @@ pub fn read_roster(anchor: &mut Anchor, store: &Store) -> Result<Roster, Refusal
     let (unit, vault) = (anchor.core().roster, anchor.vault());
     let segment = anchor.segment(unit)?.ok_or_else(|| Refusal::Integrity("the anchor holds no roster".into()))?;
     let row = store.unit(unit)?.ok_or(Deny::VaultRolledBack)?;
-    check_head(store, unit, &segment.head, row.size)?;
+    check_size(&segment.head, row.size)?;
+    if root(row.size, |level, index| store.node(unit, level, index))? != segment.head.root {
+        return Err(changed("a ledger's tree"));
+    }
     let plain = open_state(segment, vault, &row.state)?;
     if hash(&plain) != segment.head.state {
         return Err(changed("the roster"));
@@ -315,16 +356,13 @@ pub fn read_roster(anchor: &mut Anchor, store: &Store) -> Result<Roster, Refusal
     postcard::from_bytes(&plain).map_err(|_| changed("the roster"))
 }
 
-/// Compares a ledger's size and root with the head the anchor remembers.
-fn check_head(store: &Store, unit: UnitId, head: &Head, size: u64) -> Result<(), Refusal> {
-    if size < head.size {
-        return Err(Deny::VaultRolledBack.into());
+/// Compares a ledger's size with the head the anchor remembers.
+fn check_size(head: &Head, size: u64) -> Result<(), Refusal> {
+    match size.cmp(&head.size) {
+        Ordering::Less => Err(Deny::VaultRolledBack.into()),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(changed("a ledger's size")),
     }
-    if size > head.size {
-        return Err(changed("a ledger's size"));
-    }
-    let found = root(head.size, |level, index| store.node(unit, level, index))?;
-    if found == head.root { Ok(()) } else { Err(changed("a ledger's tree")) }
 }
 
 /// Takes in records that were committed while the anchor could not be written: a crash between the two. They must be

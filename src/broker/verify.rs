@@ -67,7 +67,7 @@ fn verify_unit(vault: &mut Vault<'_>, directory: &Directory, unit: UnitId) -> Re
             }
             verify_rows(vault, directory, &stored)?;
         }
-        Audited::Roster(folded) if **folded == vault.roster => {}
+        Audited::Roster(folded) if **folded == *vault.roster => {}
         _ => return Err(changed("the roster")),
     }
     Ok(head.size)

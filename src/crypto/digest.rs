@@ -43,6 +43,13 @@ pub fn derive_reuse_tag(key: &Key, secret: &Secret) -> ReuseTag {
     ReuseTag(tag)
 }
 
+/// What marks a nonce as this broker's own: HMAC-SHA-256 over its number, cut to 8 bytes.
+pub fn derive_nonce_tag(key: &Key, number: u64) -> [u8; 8] {
+    let mut tag = [0; 8];
+    tag.copy_from_slice(&mac(key, b"mandatum/nonce/1\0", &number.to_be_bytes())[..8]);
+    tag
+}
+
 fn mac(key: &Key, purpose: &[u8], data: &[u8]) -> [u8; 32] {
     // HMAC takes keys of any length (RFC 2104).
     let Ok(mut mac) = <Hmac<sha2::Sha256> as Mac>::new_from_slice(key.expose()) else { unreachable!("any length") };

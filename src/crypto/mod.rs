@@ -14,7 +14,7 @@ mod seal;
 mod secret;
 mod sign;
 
-pub use digest::{Hasher, derive_label, derive_reuse_tag, hash};
+pub use digest::{Hasher, derive_label, derive_nonce_tag, derive_reuse_tag, hash};
 pub use entropy::{Entropy, System};
 pub use envelope::{
     AgeKey, Ctx, Dek, Fields, OuterKey, OuterSeal, Statement, commitment, derive_outer_key, open_ct, open_inner,
@@ -23,7 +23,7 @@ pub use envelope::{
 pub use identity::{Cost, IdentityError, open_sealed_file, seal_file};
 pub use otp::{MEMBER_STEP_SECONDS, Seed, SeedError, is_six_digits};
 pub use seal::{Context, derive_subkey, open, open_exact, padded_len, seal, seal_exact};
-pub use secret::{Key, Secret};
+pub use secret::{Key, Secret, equal};
 pub use sign::{PublicKey, SignKey, Signed, Topic, verify_note};
 
 /// A key, seal, wrap or signature does not open. One sentence for all: what failed tells an attacker nothing.

@@ -45,6 +45,11 @@ impl PartialEq for Secret {
     }
 }
 
+/// Whether bytes are equal, in a time that does not tell where they differ.
+pub fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.ct_eq(right).into()
+}
+
 /// 32 secret bytes. Wiped on drop.
 pub struct Key([u8; 32]);
 

@@ -11,7 +11,7 @@ pub use clock::SystemClock;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
 use crate::api::{EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport};
-use crate::broker::{Broker, Settings, found, restart};
+use crate::broker::{Broker, Door, Pace, Settings, found, restart};
 use crate::crypto::Entropy;
 use crate::ledger::Assurance;
 use crate::model::{Clock, VaultId};
@@ -43,7 +43,13 @@ impl LocalHost {
             keys: self.epoch_keys(vault, place),
             entropy: Arc::clone(&self.entropy),
         };
-        Settings { database: places.database(), home, clock: Arc::clone(&self.clock), assurance: Assurance::Solo }
+        Settings {
+            database: places.database(),
+            home,
+            clock: Arc::clone(&self.clock),
+            assurance: Assurance::Solo,
+            pace: Pace::FREE,
+        }
     }
 
     fn epoch_keys(&self, vault: VaultId, place: &EpochKeyPlace) -> Arc<dyn EpochKeys> {
@@ -59,7 +65,7 @@ impl Host for LocalHost {
     fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Refusal> {
         places::check_private(&places.vault)?;
         places::check_private(&places.state)?;
-        Ok(Arc::new(Broker::new(self.settings(places)?)))
+        Ok(Arc::new(Door::new(Arc::new(Broker::new(self.settings(places)?)), Assurance::Solo)))
     }
 
     fn vault_id(&self, places: &Places) -> Result<VaultId, Refusal> {

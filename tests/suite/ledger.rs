@@ -11,7 +11,7 @@ struct Ledger {
     directory: Directory,
     unit: UnitId,
     entries: Vec<Entry>,
-    key: SignKey,
+    key: Arc<SignKey>,
 }
 
 impl Ledger {
