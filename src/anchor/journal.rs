@@ -20,6 +20,9 @@ const SHORT: u64 = 16 * 1024;
 /// Beyond this many it is long, however much writing the anchor file anew costs.
 const LONG: u64 = 64 * 1024;
 
+/// Beyond this many a start would take a noticeable time, 40 000 changes or so.
+const TOO_LONG: u64 = 4 * 1024 * 1024;
+
 /// The journal's path.
 pub fn path(dir: &Path, generation: u64) -> PathBuf {
     dir.join(format!("anchor-{generation}.log"))
@@ -100,6 +103,11 @@ impl Journal {
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Whether even a process that stays should write the anchor file anew.
+    pub fn is_too_long(&self) -> bool {
+        self.len > TOO_LONG
     }
 
     /// Whether the anchor file, of so many bytes, should be written anew.

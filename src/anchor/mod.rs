@@ -16,7 +16,7 @@ mod keys;
 mod rotate;
 
 pub use self::core::{Change, Core, Factor, Head, Segment, Session};
-pub use disk::{Disk, RealDisk, StateLock};
+pub use disk::{ActiveLock, Disk, RealDisk, StateLock};
 pub use keys::{EpochKeys, FileKeys, KeysError, OsKeys, Slot};
 pub use rotate::Destroy;
 
@@ -66,6 +66,8 @@ pub struct Anchor {
     journal: journal::Journal,
     /// Record and checkpoint key, made from their seeds once.
     signers: (OnceLock<Arc<SignKey>>, OnceLock<Arc<SignKey>>),
+    /// Whether this process stays: then a long journal costs nothing until the next start.
+    stays: bool,
     /// Writing the file anew began and did not end: what is in memory is to be read again.
     stale: bool,
 }
@@ -134,6 +136,7 @@ impl Anchor {
             pending: HashMap::new(),
             journal,
             signers: Default::default(),
+            stays: false,
             stale: false,
         };
         for change in frames {
@@ -207,7 +210,11 @@ impl Anchor {
         for change in changes {
             self.take(change);
         }
-        if self.journal.is_long(|| self.disk.len(&file::path(&self.dir)).unwrap_or(u64::MAX)) {
+        let long = match self.stays {
+            true => self.journal.is_too_long(),
+            false => self.journal.is_long(|| self.disk.len(&file::path(&self.dir)).unwrap_or(u64::MAX)),
+        };
+        if long {
             self.rewrite(&Destroy::default(), false)?;
         }
         Ok(())
@@ -221,11 +228,21 @@ impl Anchor {
         }
     }
 
+    /// Lets the journal grow: this process serves for long, and only its next start reads it.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+
     /// Reads anew what a failed rotation took apart.
     fn refresh(&mut self) -> Result<(), AnchorError> {
         if self.stale {
-            *self = Self::open(&self.home())?;
+            self.reopen()?;
         }
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<(), AnchorError> {
+        *self = Self { stays: self.stays, ..Self::open(&self.home())? };
         Ok(())
     }
 

@@ -90,8 +90,7 @@ impl Anchor {
             promote(&*self.keys, epoch, &key)?;
         }
         self.disk.remove(&old_journal)?;
-        *self = Anchor::open(&home)?;
-        Ok(())
+        self.reopen()
     }
 
     /// Every segment, without what is to die. Leaves this anchor to be opened anew.

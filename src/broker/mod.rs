@@ -155,7 +155,7 @@ impl Broker {
         }
         let (anchor, store) = match open {
             Some(both) => both,
-            None => open.insert((Anchor::open(&self.settings.home)?, Store::open(&self.settings.database)?)),
+            None => open.insert(self.open()?),
         };
         store.begin_reading()?;
         let mut stale = true;
@@ -174,6 +174,14 @@ impl Broker {
         }
         ended?;
         done
+    }
+
+    fn open(&self) -> Result<(Anchor, Store), Refusal> {
+        let mut anchor = Anchor::open(&self.settings.home)?;
+        if self.settings.assurance != Assurance::Solo {
+            anchor.stay();
+        }
+        Ok((anchor, Store::open(&self.settings.database)?))
     }
 
     fn view(&self) -> Option<Arc<Roster>> {
