@@ -42,10 +42,9 @@ use crate::crypto::Entropy;
 use crate::ledger::Assurance;
 use crate::model::{Clock, Deny, MemberId, Nonce, Roster, Verb};
 use crate::policy;
-use crate::store::{Store, StoreError};
+use crate::store::{Database, Store, StoreError};
 use caller::Caller;
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use vault::Vault;
 
@@ -55,8 +54,8 @@ const NONCES: usize = 4096;
 /// What a broker works with.
 #[derive(Clone)]
 pub struct Settings {
-    /// The database file.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// The anchor.
     pub home: Home,
     /// Time.
