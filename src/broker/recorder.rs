@@ -74,7 +74,7 @@ impl Vault<'_> {
         let placed = self.place(caller, drafts)?;
         let added = u64::try_from(placed.len()).unwrap_or(u64::MAX);
 
-        let roots = self.store.write(|txn| -> Result<Vec<Digest>, StoreError> {
+        let written = self.store.write(|txn| -> Result<Vec<Digest>, StoreError> {
             also(txn)?;
             let mut roots = Vec::with_capacity(placed.len());
             for item in &placed {
@@ -87,7 +87,11 @@ impl Vault<'_> {
                 roots.push(root(item.seq + 1, read)?);
             }
             Ok(roots)
-        })?;
+        });
+        let roots = match written {
+            Err(error) if error.is_unknown() => self.settle_unknown(&placed)?,
+            known => known?,
+        };
 
         let mut changes = Vec::with_capacity(placed.len() + 3);
         for (item, root) in placed.iter().zip(roots) {
@@ -230,6 +234,29 @@ impl Vault<'_> {
             placed.push(Placed { unit, seq, entry, sealed, state, state_digest, outcome: record.outcome });
         }
         Ok(placed)
+    }
+
+    /// After a commit that was not answered: finds out by the records themselves whether it happened. A transaction is
+    /// there as a whole or not at all; anything between is not this broker's work.
+    fn settle_unknown(&mut self, placed: &[Placed]) -> Result<Vec<Digest>, Refusal> {
+        self.store.outlast_cut_off()?;
+        let mut there = 0;
+        for item in placed {
+            match self.store.entry(item.unit, item.seq)? {
+                Some(sealed) if sealed == item.sealed => there += 1,
+                Some(_) => return Err(changed("a ledger")),
+                None => {}
+            }
+        }
+        if there == 0 {
+            return Err(Refusal::Failed("the database server was lost before the records were committed".into()));
+        }
+        if there != placed.len() {
+            return Err(changed("a ledger"));
+        }
+        let store = &*self.store;
+        let roots = placed.iter().map(|item| root(item.seq + 1, |level, index| store.node(item.unit, level, index)));
+        Ok(roots.collect::<Result<_, StoreError>>()?)
     }
 
     /// Reads a record back from the database and compares it with what was to be written.
