@@ -33,7 +33,7 @@ const CRATES: &[(&[&str], &[&str])] = &[
         &["age", "argon2", "ed25519_dalek", "chacha20poly1305", "hkdf", "hmac", "sha2", "totp_rs", "getrandom"],
         &["crypto"],
     ),
-    (&["rusqlite"], &["store"]),
+    (&["rusqlite", "postgres", "tokio_postgres_rustls", "webpki_roots"], &["store"]),
     (&["keyring"], &["anchor", "agent"]),
     (&["linux_keyutils"], &["agent"]),
     (&["ureq", "log"], &["agent"]),

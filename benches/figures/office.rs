@@ -5,7 +5,9 @@ use mandatum::agent::{
     Entropy, Fields, Identity, Kit, NewSecret, Program, Secret, Seed, System, Topic, identity_path, new_kit,
 };
 use mandatum::anchor::{EpochKeys, FileKeys};
-use mandatum::api::{self, EnrolLoad, EpochKeyPlace, Founding, Host, MandateView, MemberAddAsk, Places, RowSpec};
+use mandatum::api::{
+    self, EnrolLoad, EpochKeyPlace, Founding, Host, MandateView, MemberAddAsk, Places, RowSpec, StorePlace,
+};
 use mandatum::host::{LocalHost, SystemClock};
 use mandatum::model::{
     Clock, CredentialFacts, CredentialId, Date, Digest, GrantFacts, GrantId, GrantOrigin, Instant, Jurisdiction, Kind,
@@ -76,7 +78,7 @@ impl Office {
         let key = EpochKeyPlace::File(dir.path().join("epoch-key"));
 
         let kit = new_kit(&System);
-        host.prepare(&places, kit.vault, &key).expect("prepared");
+        host.prepare(&places, kit.vault, &key, &StorePlace::File).expect("prepared");
         let name = Name::parse(OWNER).expect("a name");
         let identity = Identity::generate(kit.vault, kit.root.public(), name, &System);
         let mut owner = Person { name: OWNER.into(), seed: Seed::generate(&System), used: 0 };
@@ -90,7 +92,7 @@ impl Office {
             code: owner.late_code(&clock),
             sign_charter: Box::new(move |charter| kit.root.sign(Topic::Charter, charter)),
         };
-        host.found(&places, &key, founding).expect("founded");
+        host.found(&places, &key, &StorePlace::File, founding).expect("founded");
         identity.save(&places.identities(), &passphrase(), &System).expect("saved");
         let (gate, vault) = (host.gate(&places).expect("a gate"), identity.vault);
         let mut program = Program::new(gate, identity, &places.state, Arc::new(System));

@@ -40,7 +40,8 @@ fn main() {
         return;
     }
     let small = std::env::args().any(|arg| arg == "--small");
-    let scale = if small { Scale { mandates: 20, releases: 4_000 } } else { Scale { mandates: 1_000, releases: 40_000 } };
+    let scale =
+        if small { Scale { mandates: 20, releases: 4_000 } } else { Scale { mandates: 1_000, releases: 40_000 } };
     let mut office = Office::found(&format!("{} credentials", scale.mandates * PER_MANDATE));
     for number in 0..scale.mandates {
         office.open_mandate(number, PER_MANDATE);
@@ -144,7 +145,8 @@ struct Run {
 
 /// Every frame once, by so many callers, each waiting for its answer.
 fn run(gate: &dyn Gate, frames: Vec<Frame>, callers: usize) -> Run {
-    let (frames, next) = (frames.into_iter().map(|frame| std::sync::Mutex::new(Some(frame))).collect::<Vec<_>>(), AtomicUsize::new(0));
+    let (frames, next) =
+        (frames.into_iter().map(|frame| std::sync::Mutex::new(Some(frame))).collect::<Vec<_>>(), AtomicUsize::new(0));
     let begun = Instant::now();
     let mut took: Vec<Duration> = std::thread::scope(|scope| {
         let work = || {

@@ -39,6 +39,44 @@ pub enum EpochKeyPlace {
     File(PathBuf),
 }
 
+/// Where a vault's database is.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StorePlace {
+    /// The file in the vault's directory.
+    #[default]
+    File,
+    /// A PostgreSQL database, by its address; a password may be in it.
+    Postgres(Zeroizing<String>),
+}
+
+impl StorePlace {
+    /// Whether it is the file: what nobody needs to write down.
+    pub fn is_file(&self) -> bool {
+        *self == Self::File
+    }
+}
+
+/// Shows nothing of an address.
+impl std::fmt::Debug for StorePlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_file() { "File" } else { "Postgres" })
+    }
+}
+
+/// What a copy of the store is.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoreCopied {
+    /// The database that was copied, and is untouched.
+    pub from: String,
+    /// The new one.
+    pub to: String,
+    /// Rows that were copied and compared.
+    pub rows: u64,
+    /// Whether the vault uses the new one from now on.
+    pub switched: bool,
+}
+
 /// What an owner's program brings to the founding.
 pub struct Founding {
     /// The vault's id.
@@ -136,26 +174,52 @@ pub trait Host {
     /// [`Refusal`] where there is no vault.
     fn vault_id(&self, places: &Places) -> Result<VaultId, Refusal>;
 
-    /// Prepares the directories of a new vault and tries the epoch key's place, before anybody is asked anything.
+    /// Prepares the directories of a new vault and tries the epoch key's place and the database's, before anybody is
+    /// asked anything.
     ///
     /// # Errors
-    /// Input where a vault is there already, or the key's place does not work.
-    fn prepare(&self, places: &Places, vault: VaultId, epoch_key: &EpochKeyPlace) -> Result<(), Refusal>;
+    /// Input where a vault is there already, or one of the places does not work.
+    fn prepare(
+        &self,
+        places: &Places,
+        vault: VaultId,
+        epoch_key: &EpochKeyPlace,
+        store: &StorePlace,
+    ) -> Result<(), Refusal>;
 
     /// Founds the prepared vault.
     ///
     /// # Errors
     /// [`Refusal`].
-    fn found(&self, places: &Places, epoch_key: &EpochKeyPlace, founding: Founding) -> Result<(), Refusal>;
+    fn found(
+        &self,
+        places: &Places,
+        epoch_key: &EpochKeyPlace,
+        store: &StorePlace,
+        founding: Founding,
+    ) -> Result<(), Refusal>;
 
     /// Puts a backup of the kit's vault in place of the database; what was there is kept beside it.
     ///
     /// # Errors
     /// Input where the file is not a backup of this vault; then everything is as it was.
-    fn restore(&self, places: &Places, backup: &std::path::Path, vault: VaultId) -> Result<(), Refusal>;
+    fn restore(
+        &self,
+        places: &Places,
+        store: Option<&StorePlace>,
+        backup: &std::path::Path,
+        vault: VaultId,
+    ) -> Result<(), Refusal>;
 
     /// Puts the database that a restore replaced back, after going on from the backup was refused.
-    fn take_back(&self, places: &Places);
+    fn take_back(&self, places: &Places, store: Option<&StorePlace>);
+
+    /// Copies the database into an empty one of the other kind, compares the two row by row, and lets the vault use the
+    /// new one where `switch` says so. The old one stays as it is.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then the vault uses what it used.
+    fn copy_store(&self, places: &Places, to: &StorePlace, switch: bool) -> Result<StoreCopied, Refusal>;
 
     /// Goes on from the database as it is, by order of the owner root.
     ///
@@ -165,6 +229,7 @@ pub trait Host {
         &self,
         places: &Places,
         epoch_key: Option<&EpochKeyPlace>,
+        store: Option<&StorePlace>,
         recovery: Recovery<'_>,
     ) -> Result<RestartReport, Refusal>;
 

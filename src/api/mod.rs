@@ -10,6 +10,7 @@ mod views;
 
 pub use host::{
     AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
+    StoreCopied, StorePlace,
 };
 pub use verbs::*;
 pub use views::*;

@@ -47,7 +47,7 @@ use crate::api::{self, Call, Frame, Gate, Hello, Joining, Refusal};
 use crate::ledger::Assurance;
 use crate::model::{Clock, Deny, Instant, MemberId, Nonce, Roster, Verb};
 use crate::policy;
-use crate::store::{Store, StoreError};
+use crate::store::{Database, Store, StoreError};
 use caller::{Caller, Signer};
 use line::Line;
 use memory::Memory;
@@ -56,7 +56,6 @@ use pace::Paces;
 use release::HandOut;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use vault::Vault;
 
@@ -66,8 +65,8 @@ const STEP_UP_MS: i64 = 10 * 60 * 1000;
 /// What a broker works with.
 #[derive(Clone)]
 pub struct Settings {
-    /// The database file.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// The anchor.
     pub home: Home,
     /// Time.

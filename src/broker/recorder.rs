@@ -130,7 +130,7 @@ impl Vault<'_> {
         let added = u64::try_from(placed.len()).unwrap_or(u64::MAX);
         let grown = self.grow(&placed)?;
 
-        self.store.write(|txn| -> Result<(), StoreError> {
+        let written = self.store.write(|txn| -> Result<(), StoreError> {
             also(txn)?;
             for (item, (nodes, _)) in placed.iter().zip(&grown) {
                 txn.append(item.unit, item.seq, &item.sealed, nodes)?;
@@ -139,7 +139,11 @@ impl Vault<'_> {
                 }
             }
             Ok(())
-        })?;
+        });
+        match written {
+            Err(error) if error.is_unknown() => self.settle_unknown(&placed)?,
+            known => known?,
+        }
 
         let mut heads: BTreeMap<UnitId, Head> = BTreeMap::new();
         for (item, (nodes, root)) in placed.iter().zip(grown) {
@@ -303,6 +307,24 @@ impl Vault<'_> {
             placed.push(Placed { unit, seq, entry, sealed, state, state_digest, outcome: record.outcome });
         }
         Ok(placed)
+    }
+
+    /// After a commit that was not answered: finds out by the records themselves whether it happened. A transaction is
+    /// there as a whole or not at all; anything between is not this broker's work.
+    fn settle_unknown(&mut self, placed: &[Placed]) -> Result<(), Refusal> {
+        self.store.outlast_cut_off()?;
+        let mut there = 0;
+        for item in placed {
+            match self.store.entry(item.unit, item.seq)? {
+                Some(sealed) if sealed == item.sealed => there += 1,
+                Some(_) => return Err(changed("a ledger")),
+                None => {}
+            }
+        }
+        if there == 0 {
+            return Err(Refusal::Failed("the database server was lost before the records were committed".into()));
+        }
+        if there == placed.len() { Ok(()) } else { Err(changed("a ledger")) }
     }
 
     /// Reads a record back from the database and compares it with what was to be written.

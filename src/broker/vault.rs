@@ -53,7 +53,8 @@ impl<'a> Vault<'a> {
         if there > known {
             catch_up(anchor, store, there - known)?;
         }
-        let roster = match known_roster {
+        // What was caught up with may be the roster's.
+        let roster = match known_roster.filter(|_| there == known) {
             Some(roster) => roster,
             None => Arc::new(read_roster(anchor, store)?),
         };

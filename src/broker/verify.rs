@@ -17,7 +17,7 @@ pub fn verify(vault: &mut Vault<'_>, _: &Caller, _: Request<Nothing>, (): ()) ->
     let directory = vault.directory()?;
     let mut report = VerifyReport { ledgers: 0, records: 0, flaws: Vec::new(), root: directory.root_fingerprint() };
     if vault.store.check_file().is_err() {
-        report.flaws.push("SQLite finds the database file damaged".into());
+        report.flaws.push("the database finds itself damaged, or has other tables than a vault".into());
     }
     let known = vault.anchor.units();
     for (unit, _) in vault.store.sizes()? {

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::qr;
 use super::recovery::{armor, kit_passphrase};
+use super::store::StoreArgs;
 use crate::agent::{Identity, Kit, Secret, Seed, new_kit, seal_kit};
 use crate::api::{EpochKeyPlace, Founding};
 use crate::model::{Name, Role, Zone};
@@ -23,6 +24,8 @@ pub struct Args {
     /// Where the broker's epoch key lives: 'keyring', or 'file:PATH' outside every backup
     #[arg(long, default_value = "keyring", value_parser = parse_epoch_key)]
     epoch_key: EpochKeyPlace,
+    #[command(flatten)]
+    store: StoreArgs,
     /// The recovery kit to write: print it, and keep it away from this machine
     #[arg(long, value_name = "FILE")]
     kit: PathBuf,
@@ -66,9 +69,10 @@ pub fn init(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> {
     if args.kit.symlink_metadata().is_ok() {
         return Err(Failure::input("kit", format!("{} exists; name a new file", args.kit.display())));
     }
+    let store = args.store.place()?.unwrap_or_default();
     let entropy = context.edge.entropy.clone();
     let kit = new_kit(&*entropy);
-    context.edge.host.prepare(&places, kit.vault, &args.epoch_key).map_err(|refusal| {
+    context.edge.host.prepare(&places, kit.vault, &args.epoch_key, &store).map_err(|refusal| {
         let failure = Failure::from(refusal);
         if args.epoch_key == EpochKeyPlace::Keyring {
             failure.hint("on a host without a keyring: --epoch-key file:PATH, outside every backup")
@@ -102,7 +106,7 @@ pub fn init(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> {
         code,
     };
     let vault = founding.vault;
-    if let Err(refusal) = context.edge.host.found(&places, &args.epoch_key, founding) {
+    if let Err(refusal) = context.edge.host.found(&places, &args.epoch_key, &store, founding) {
         let _ = std::fs::remove_file(&args.kit);
         return Err(refusal.into());
     }

@@ -28,6 +28,7 @@ mod recovery;
 mod rows;
 mod sessions;
 mod shell;
+mod store;
 mod strength;
 mod terminal;
 
@@ -122,6 +123,9 @@ enum Command {
     Restore(recovery::RestoreArgs),
     /// Go on from the database as it is, with the recovery kit
     Restart(recovery::RestartArgs),
+    /// Where the database is
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print a completion script for a shell
     Completions(shell::CompletionsArgs),
     /// Write man pages into a directory
@@ -226,6 +230,7 @@ impl Cli {
             Command::Backup(args) => recovery::backup(&mut context, args),
             Command::Restore(args) => recovery::restore(&mut context, args),
             Command::Restart(args) => recovery::restart(&mut context, args),
+            Command::Store(command) => store::run(&mut context, command),
             Command::Completions(args) => shell::completions(&mut context, args),
             Command::Man(args) => shell::man(&mut context, args),
             Command::Reference => shell::reference(&mut context),

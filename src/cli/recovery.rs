@@ -3,6 +3,7 @@
 use super::context::{Context, read_secret_file};
 use super::failure::{Failure, count};
 use super::init::{EnrolArgs, enrol, parse_epoch_key};
+use super::store::StoreArgs;
 use super::terminal::table;
 use crate::agent::{Kit, Secret, open_kit};
 use crate::api::{BackupAsk, BackupCall, EpochKeyPlace, Recovery, Refusal, Reissue};
@@ -45,6 +46,8 @@ struct KitArgs {
     #[arg(long, value_parser = parse_epoch_key)]
     epoch_key: Option<EpochKeyPlace>,
     #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
     enrol: EnrolArgs,
 }
 
@@ -76,9 +79,9 @@ pub fn restore(context: &mut Context<'_, '_>, args: RestoreArgs) -> Result<(), F
         "This puts {} in place of the database; the present one is kept beside it.",
         args.file.display()
     ))?;
-    let vault = kit.vault;
-    context.edge.host.restore(&places, &args.file, vault)?;
-    go_on(context, &args.kit, kit).inspect_err(|_| context.edge.host.take_back(&places))
+    let (vault, store) = (kit.vault, args.kit.store.place()?);
+    context.edge.host.restore(&places, store.as_ref(), &args.file, vault)?;
+    go_on(context, &args.kit, kit).inspect_err(|_| context.edge.host.take_back(&places, store.as_ref()))
 }
 
 /// Goes on from the database as it is.
@@ -120,7 +123,7 @@ fn go_on(context: &mut Context<'_, '_>, args: &KitArgs, kit: Kit) -> Result<(), 
         enrol: &mut ask_enrol,
         confirm: &mut ask_confirm,
     };
-    let report = host.restart(&places, args.epoch_key.as_ref(), recovery)?;
+    let report = host.restart(&places, args.epoch_key.as_ref(), args.store.place()?.as_ref(), recovery)?;
     let context = cell.into_inner();
     context.sessions(&places).end_all();
     crate::agent::Pins::forget_all(&places.state)?;

@@ -23,7 +23,7 @@ pub fn examine(host: &LocalHost, at: &Places) -> Vec<Finding> {
         let found = places::check_private(dir).map(|()| dir.display().to_string()).map_err(say);
         look(what, found, "make the directory this account's own and run 'chmod 700' on it");
     }
-    look("database", database(at), "restore a backup: 'mandatum restore FILE --kit KIT'");
+    look("database", database(at), "bring its server back, or restore a backup: 'mandatum restore FILE --kit KIT'");
     look(
         "epoch key",
         epoch_key(host, at),
@@ -40,13 +40,14 @@ pub fn examine(host: &LocalHost, at: &Places) -> Vec<Finding> {
 }
 
 fn database(at: &Places) -> Result<String, String> {
-    let store = Store::open(&at.database()).map_err(|e| e.to_string())?;
+    let database = places::database(at, &places::known_store(at)).map_err(say)?;
+    let store = Store::open(&database).map_err(|e| e.to_string())?;
     store.check_file().map_err(|e| e.to_string())?;
-    store.sizes().map(|units| format!("{} ledgers", units.len())).map_err(|e| e.to_string())
+    store.sizes().map(|units| format!("{} ledgers in {database}", units.len())).map_err(|e| e.to_string())
 }
 
 fn epoch_key(host: &LocalHost, at: &Places) -> Result<String, String> {
-    let place = places::read_config(at).map_err(say)?;
+    let place = places::read_config(at).map_err(say)?.epoch_key;
     let vault = places::vault_id(at).map_err(say)?;
     let held = host.epoch_keys(vault, &place).read(Slot::Current).map_err(|e| e.to_string())?;
     let (epoch, _) = held.ok_or("there is none")?;
@@ -60,7 +61,7 @@ fn anchor(host: &LocalHost, at: &Places) -> Result<String, String> {
     let settings = host.settings(at).map_err(say)?;
     let _lock = crate::anchor::StateLock::take(&at.state).map_err(|e| e.to_string())?;
     let anchor = Anchor::open(&settings.home).map_err(|e| e.to_string())?;
-    let store = Store::open(&at.database()).map_err(|e| e.to_string())?;
+    let store = Store::open(&settings.database).map_err(|e| e.to_string())?;
     let (there, known) = (store.counter().map_err(|e| e.to_string())?, anchor.core().counter);
     if anchor.core().rolled_back || there < known {
         return Err(format!(

@@ -4,18 +4,22 @@
 //! is never in a backup.
 
 mod clock;
+mod copy;
 mod doctor;
 mod places;
 
 pub use clock::SystemClock;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
-use crate::api::{EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport};
+use crate::api::{
+    EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport, StoreCopied, StorePlace,
+};
 use crate::broker::{Broker, Door, Pace, Settings, found, restart};
 use crate::crypto::Entropy;
 use crate::ledger::Assurance;
 use crate::model::{Clock, VaultId};
-use crate::store::Store;
+use crate::store::{Database, Store};
+use places::Config;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,25 +35,25 @@ pub struct LocalHost {
 
 impl LocalHost {
     fn settings(&self, places: &Places) -> Result<Settings, Refusal> {
-        let place = places::read_config(places)?;
+        let config = places::read_config(places)?;
         let vault = self.vault_id(places)?;
-        Ok(self.settings_with(places, vault, &place))
+        self.settings_with(places, vault, &config)
     }
 
-    fn settings_with(&self, places: &Places, vault: VaultId, place: &EpochKeyPlace) -> Settings {
+    fn settings_with(&self, places: &Places, vault: VaultId, config: &Config) -> Result<Settings, Refusal> {
         let home = Home {
             dir: places.state.clone(),
             disk: Arc::new(RealDisk),
-            keys: self.epoch_keys(vault, place),
+            keys: self.epoch_keys(vault, &config.epoch_key),
             entropy: Arc::clone(&self.entropy),
         };
-        Settings {
-            database: places.database(),
+        Ok(Settings {
+            database: places::database(places, &config.store)?,
             home,
             clock: Arc::clone(&self.clock),
             assurance: Assurance::Solo,
             pace: Pace::FREE,
-        }
+        })
     }
 
     fn epoch_keys(&self, vault: VaultId, place: &EpochKeyPlace) -> Arc<dyn EpochKeys> {
@@ -72,7 +76,17 @@ impl Host for LocalHost {
         places::vault_id(places)
     }
 
-    fn prepare(&self, places: &Places, vault: VaultId, epoch_key: &EpochKeyPlace) -> Result<(), Refusal> {
+    fn prepare(
+        &self,
+        places: &Places,
+        vault: VaultId,
+        epoch_key: &EpochKeyPlace,
+        store: &StorePlace,
+    ) -> Result<(), Refusal> {
+        if !store.is_file() {
+            let vacant = Store::check_vacant(&places::address(store)?);
+            vacant.map_err(|error| Refusal::input("store", error.to_string()))?;
+        }
         places::refuse_existing(places, epoch_key)?;
         places::make_private(&places.vault)?;
         places::make_private(&places.identities())?;
@@ -83,28 +97,55 @@ impl Host for LocalHost {
         keys.read(Slot::Current).map(drop).map_err(|error| Refusal::input("epoch-key", error.to_string()))
     }
 
-    fn found(&self, places: &Places, epoch_key: &EpochKeyPlace, founding: Founding) -> Result<(), Refusal> {
-        let settings = self.settings_with(places, founding.vault, epoch_key);
-        places::create_database_file(&places.database())?;
-        let founded = found(&settings, founding).and_then(|_| places::write_config(places, epoch_key));
+    fn found(
+        &self,
+        places: &Places,
+        epoch_key: &EpochKeyPlace,
+        store: &StorePlace,
+        founding: Founding,
+    ) -> Result<(), Refusal> {
+        let (vault, config) = (founding.vault, Config::new(epoch_key, store));
+        let settings = self.settings_with(places, vault, &config)?;
+        if store.is_file() {
+            places::create_database_file(&places.database())?;
+        }
+        let founded = found(&settings, founding).and_then(|_| places::write_config(places, &config));
         if founded.is_err() {
-            places::remove_database(places);
+            match settings.database {
+                Database::File(_) => places::remove_database(places),
+                // What cannot be taken away now is found, and named, by the next `init`.
+                Database::Postgres(address) => drop(Store::discard(&address, vault)),
+            }
         }
         founded
     }
 
-    fn take_back(&self, places: &Places) {
-        places::take_back(places);
+    fn take_back(&self, places: &Places, store: Option<&StorePlace>) {
+        match store.cloned().unwrap_or_else(|| places::known_store(places)) {
+            StorePlace::File => places::take_back(places),
+            server => drop(places::address(&server).map(|address| Store::take_back(&address))),
+        }
     }
 
-    fn restore(&self, places: &Places, backup: &Path, vault: VaultId) -> Result<(), Refusal> {
+    fn copy_store(&self, places: &Places, to: &StorePlace, switch: bool) -> Result<StoreCopied, Refusal> {
+        copy::copy_store(places, to, switch)
+    }
+
+    fn restore(
+        &self,
+        places: &Places,
+        store: Option<&StorePlace>,
+        backup: &Path,
+        vault: VaultId,
+    ) -> Result<(), Refusal> {
+        let place = store.cloned().unwrap_or_else(|| places::known_store(places));
         places::make_private(&places.vault)?;
         places::make_private(&places.identities())?;
         let refused = |error: crate::store::StoreError| Refusal::input("file", error.to_string());
         let restored = places.vault.join("vault.db.restored");
         places::copy_private(backup, &restored)?;
-        let store = Store::adopt(&restored).map_err(refused);
-        let checked = store.and_then(|store| {
+        let adopted = Store::adopt(&restored).map_err(refused);
+        let checked = adopted.as_ref().map_err(Clone::clone).and_then(|store| {
             store.check_file().map_err(refused)?;
             store.vault().map_err(refused)
         });
@@ -114,28 +155,36 @@ impl Host for LocalHost {
             (true, false) => Err(Refusal::input("file", "is a backup of another vault")),
             (false, _) => Err(Refusal::input("kit", "is another vault's")),
         });
-        if let Err(error) = same {
+        let placed = same.and(adopted).and_then(|store| match &place {
+            StorePlace::File => {
+                drop(store);
+                places::swap_database(places, &restored)
+            }
+            server => Ok(store.replace(&places::address(server)?)?),
+        });
+        if placed.is_err() || !place.is_file() {
             places::remove_file_set(&restored);
-            return Err(error);
         }
-        places::swap_database(places, &restored)
+        placed
     }
 
     fn restart(
         &self,
         places: &Places,
         epoch_key: Option<&EpochKeyPlace>,
+        store: Option<&StorePlace>,
         recovery: Recovery<'_>,
     ) -> Result<RestartReport, Refusal> {
-        let place = match (epoch_key, places::read_config(places)) {
-            (Some(place), _) => place.clone(),
-            (None, place) => place?,
+        let store = store.cloned().unwrap_or_else(|| places::known_store(places));
+        let config = match (epoch_key, places::read_config(places)) {
+            (Some(place), _) => Config::new(place, &store),
+            (None, known) => Config::new(&known?.epoch_key, &store),
         };
         places::make_private(&places.state)?;
         places::mark_as_cache(&places.state)?;
-        let vault = places::database_vault_id(places)?;
-        let report = restart(&self.settings_with(places, vault, &place), recovery)?;
-        places::write_config(places, &place)?;
+        let vault = places::database_vault_id(places, &config.store)?;
+        let report = restart(&self.settings_with(places, vault, &config)?, recovery)?;
+        places::write_config(places, &config)?;
         Ok(report)
     }
 

@@ -1,47 +1,59 @@
 //! Directories and files of a vault: private, this account's own, never behind a link, never written over.
 
-use crate::api::{EpochKeyPlace, Places, Refusal};
+use crate::api::{EpochKeyPlace, Places, Refusal, StorePlace};
 use crate::model::VaultId;
-use crate::store::Store;
+use crate::store::{Address, Database, Store};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-#[derive(Serialize, Deserialize)]
+/// What the state directory says of the broker: private to its account, since the store's address may hold a password.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {
+pub struct Config {
     format: u32,
-    epoch_key: EpochKeyPlace,
+    /// Where its epoch keys are.
+    pub epoch_key: EpochKeyPlace,
+    /// Where its database is.
+    #[serde(default, skip_serializing_if = "StorePlace::is_file")]
+    pub store: StorePlace,
+}
+
+impl Config {
+    /// Of this version.
+    pub fn new(epoch_key: &EpochKeyPlace, store: &StorePlace) -> Self {
+        Self { format: 1, epoch_key: epoch_key.clone(), store: store.clone() }
+    }
 }
 
 fn config_path(places: &Places) -> PathBuf {
     places.state.join("broker.json")
 }
 
-/// Where this vault's epoch keys are.
-pub fn read_config(places: &Places) -> Result<EpochKeyPlace, Refusal> {
+/// Where this vault's epoch keys and its database are.
+pub fn read_config(places: &Places) -> Result<Config, Refusal> {
     let path = config_path(places);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_vault(places)),
         Err(error) => return Err(failed(&path, &error)),
     };
-    let config: Config = serde_json::from_slice(&text)
-        .map_err(|_| Refusal::input(path.display().to_string(), "is not a broker configuration of this version"))?;
-    Ok(config.epoch_key)
+    serde_json::from_slice(&text)
+        .map_err(|_| Refusal::input(path.display().to_string(), "is not a broker configuration of this version"))
 }
 
-/// Remembers where this vault's epoch keys are.
-pub fn write_config(places: &Places, place: &EpochKeyPlace) -> Result<(), Refusal> {
-    let config = Config { format: 1, epoch_key: place.clone() };
-    let text = serde_json::to_vec_pretty(&config).map_err(|e| Refusal::Failed(e.to_string()))?;
+/// Remembers where this vault's epoch keys and its database are.
+pub fn write_config(places: &Places, config: &Config) -> Result<(), Refusal> {
+    let text = serde_json::to_vec_pretty(config).map_err(|e| Refusal::Failed(e.to_string()))?;
     let (path, new) = (config_path(places), places.state.join("broker.json.new"));
     let _ = fs::remove_file(&new);
     let written = private_new(&new).and_then(|mut file| {
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(&new, &path)
+        fs::rename(&new, &path)?;
+        // Which database is in use must not be forgotten by a crash.
+        fs::File::open(&places.state)?.sync_all()
     });
     written.map_err(|error| failed(&path, &error))
 }
@@ -61,16 +73,38 @@ pub fn vault_id(places: &Places) -> Result<VaultId, Refusal> {
         fs::File::open(crate::anchor::anchor_path(&places.state)).and_then(|mut file| file.read_exact(&mut header));
     match (read, VaultId::from_slice(&header[10..])) {
         (Ok(()), Some(vault)) => Ok(vault),
-        _ => database_vault_id(places),
+        _ => database_vault_id(places, &known_store(places)),
     }
 }
 
+/// Where the database is, as far as that is written down: a vault in a file needs no word for it.
+pub fn known_store(places: &Places) -> StorePlace {
+    read_config(places).map(|config| config.store).unwrap_or_default()
+}
+
 /// The vault's id as the database says it.
-pub fn database_vault_id(places: &Places) -> Result<VaultId, Refusal> {
-    if !places.database().exists() {
+pub fn database_vault_id(places: &Places, store: &StorePlace) -> Result<VaultId, Refusal> {
+    let database = database(places, store)?;
+    if let Database::File(path) = &database
+        && !path.exists()
+    {
         return Err(no_vault(places));
     }
-    Ok(Store::open(&places.database())?.vault()?)
+    Ok(Store::open(&database)?.vault()?)
+}
+
+/// The database that is meant.
+pub fn database(places: &Places, store: &StorePlace) -> Result<Database, Refusal> {
+    match store {
+        StorePlace::File => Ok(Database::File(places.database())),
+        StorePlace::Postgres(_) => Ok(Database::Postgres(address(store)?)),
+    }
+}
+
+/// The address of a server.
+pub fn address(store: &StorePlace) -> Result<Address, Refusal> {
+    let StorePlace::Postgres(text) = store else { return Err(Refusal::input("store", "is no PostgreSQL database")) };
+    Address::parse(text).map_err(|error| Refusal::input("store", error.to_string()))
 }
 
 /// Refuses to make a vault where something of one is.

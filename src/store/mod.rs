@@ -1,60 +1,31 @@
 //! SQL and nothing but SQL.
 //!
 //! Guarantees: everything written in one [`Store::write`] is durable when it returns, or nothing of it is there. What
-//! it holds it cannot open. Parameters are numbered in the order they stand in the text, which SQLite and PostgreSQL
-//! read alike. It trusts nothing it reads back: the broker checks every byte by seal, signature or tree.
+//! it holds it cannot open. It speaks to SQLite and to PostgreSQL, and each query's text exists once for both. It
+//! trusts nothing it reads back: the broker checks every byte by seal, signature or tree.
+
+mod database;
+mod engine;
+mod error;
+mod postgresql;
+mod sqlite;
+mod tables;
+mod write;
+
+pub use database::{Address, Database};
+pub use error::StoreError;
+pub use write::Write;
 
 use crate::ledger::Entry;
 use crate::model::{CredentialId, Digest, GrantId, ReuseTag, UnitId, VaultId};
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use engine::{Engine, values};
+use error::Result;
+use postgresql::{KEPT, RESTORED, SCHEMA, Server};
+use sqlite::File;
 use std::path::Path;
-use std::time::Duration;
 
 /// The schema's version, in `meta`.
 const FORMAT: i64 = 1;
-/// Bytes of the write-ahead log before it is moved into the database: small, since a cold start reads all of it.
-const WAL_BYTES: u64 = 64 * 4096;
-/// How long a writer waits for another process.
-const BUSY: Duration = Duration::from_secs(10);
-
-/// Why the store refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// SQLite says no: disk full, I/O error, not a database, changed by hand.
-    #[error("the database refused: {0}")]
-    Sql(#[from] rusqlite::Error),
-    /// It is not a vault's database of this version.
-    #[error("this is not a vault database of this version")]
-    Format,
-    /// Something that must be there is not, or is there twice.
-    #[error("the database lacks {0}, or has it more than once")]
-    Rows(&'static str),
-    /// The settings durability depends on are not in force.
-    #[error("the database does not run with {0}")]
-    Setting(&'static str),
-}
-
-impl StoreError {
-    /// Whether the file itself is wrong, as opposed to a full or failing disk.
-    pub fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase, TypeMismatch};
-        match self {
-            StoreError::Sql(rusqlite::Error::SqliteFailure(failure, _)) => {
-                matches!(failure.code, DatabaseCorrupt | NotADatabase | TypeMismatch | ConstraintViolation)
-            }
-            StoreError::Sql(
-                rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::SqlInputError { .. },
-            ) => true,
-            StoreError::Sql(_) | StoreError::Setting(_) => false,
-            StoreError::Format | StoreError::Rows(_) => true,
-        }
-    }
-}
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// A unit's row.
 pub struct UnitRow {
@@ -88,45 +59,37 @@ pub struct WrapRow {
 
 /// An open database.
 pub struct Store {
-    conn: Connection,
+    engine: Engine,
 }
 
 impl Store {
-    /// Makes the database of a new vault; the file must not exist.
+    /// Makes the database of a new vault: in an empty file, or in a PostgreSQL database that holds no vault.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn create(path: &Path, vault: VaultId) -> Result<Self> {
-        let conn = Connection::open(path)?;
-        conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON;")?;
-        conn.execute_batch(include_str!("schema.sql"))?;
+    /// [`StoreError`]; then nothing was made on a server.
+    pub fn create(database: &Database, vault: VaultId) -> Result<Self> {
+        let engine = empty(database, SCHEMA)?;
+        let made = Self { engine };
+        let write = Write::begin(&made.engine)?;
+        make_tables(&made.engine, SCHEMA)?;
         let insert = "INSERT INTO meta (name, value) VALUES ($1, $2)";
-        conn.execute(insert, params!["format", FORMAT.to_le_bytes().as_slice()])?;
-        conn.execute(insert, params!["vault", vault.bytes().as_slice()])?;
-        conn.execute(insert, params!["counter", 0_i64.to_le_bytes().as_slice()])?;
-        drop(conn);
-        Self::open(path)
+        made.engine.execute(insert, values!["format", &FORMAT.to_le_bytes()])?;
+        made.engine.execute(insert, values!["vault", vault.bytes()])?;
+        made.engine.execute(insert, values!["counter", &0_i64.to_le_bytes()])?;
+        write.commit()?;
+        drop(made);
+        Self::open(database)
     }
 
     /// Opens a database that exists.
     ///
     /// # Errors
     /// [`StoreError`]; durability settings that are not in force are an error.
-    pub fn open(path: &Path) -> Result<Self> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let conn = Connection::open_with_flags(path, flags)?;
-        conn.busy_timeout(BUSY)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        // A command-line process is often the only one; moving the WAL at each exit would cost two more syncs.
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON;")?;
-        // Instead of SQLite's own: see `empty_long_log`.
-        conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-        let store = Self { conn };
-        store.check_settings()?;
-        Ok(store)
+    pub fn open(database: &Database) -> Result<Self> {
+        Self::known(match database {
+            Database::File(path) => Engine::File(File::open(path)?),
+            Database::Postgres(address) => Engine::Server(connect(address, SCHEMA)?),
+        })
     }
 
     /// Takes a backup file over as a database: puts it back into write-ahead logging and checks its form.
@@ -134,28 +97,30 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it is not a vault's database.
     pub fn adopt(path: &Path) -> Result<Self> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let conn = Connection::open_with_flags(path, flags)?;
-        conn.execute_batch("PRAGMA journal_mode = WAL;")?;
-        drop(conn);
-        Self::open(path)
+        Self::known(Engine::File(File::adopt(path)?))
     }
 
-    fn check_settings(&self) -> Result<()> {
-        let mode: String = self.conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-        let synchronous: i64 = self.conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
-        match (mode.as_str(), synchronous) {
-            ("wal", 2) => {}
-            ("wal", _) => return Err(StoreError::Setting("synchronous = FULL")),
-            _ => {
-                return Err(StoreError::Setting("a write-ahead log; a backup is put in place with 'mandatum restore'"));
-            }
-        }
-        if self.meta("format")? != FORMAT.to_le_bytes() {
-            return Err(StoreError::Format);
-        }
-        Ok(())
+    fn known(engine: Engine) -> Result<Self> {
+        let store = Self { engine };
+        if store.meta("format")? == FORMAT.to_le_bytes() { Ok(store) } else { Err(StoreError::Format) }
+    }
+
+    /// Refuses a server that holds a vault, or cannot be reached or relied on.
+    ///
+    /// # Errors
+    /// [`StoreError::Occupied`].
+    pub fn check_vacant(address: &Address) -> Result<()> {
+        let server = Server::connect(address, SCHEMA)?;
+        if server.has(SCHEMA)? { Err(OCCUPIED) } else { Ok(()) }
+    }
+
+    /// Takes the tables of a vault away again that was never founded; another vault's are left alone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn discard(address: &Address, vault: VaultId) -> Result<()> {
+        let store = Self::open(&Database::Postgres(address.clone()))?;
+        if store.vault()? == vault { store.engine.batch(&format!("DROP SCHEMA {SCHEMA} CASCADE")) } else { Ok(()) }
     }
 
     /// The vault it belongs to.
@@ -171,14 +136,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn counter(&self) -> Result<u64> {
-        let bytes: [u8; 8] = self.meta("counter")?.try_into().map_err(|_| StoreError::Format)?;
-        Ok(u64::from_le_bytes(bytes))
+        read_counter(&self.engine)
     }
 
     fn meta(&self, name: &str) -> Result<Vec<u8>> {
-        let sql = "SELECT value FROM meta WHERE name = $1";
-        let value = self.conn.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;
-        value.ok_or(StoreError::Format)
+        read_meta(&self.engine, name)
     }
 
     /// A unit's row.
@@ -187,14 +149,10 @@ impl Store {
     /// [`StoreError`].
     pub fn unit(&self, unit: UnitId) -> Result<Option<UnitRow>> {
         let sql = "SELECT label, size, state, keys FROM units WHERE unit = $1";
-        let read = |row: &rusqlite::Row<'_>| {
-            let (label, size): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
-            Ok((label, size, row.get(2)?, row.get(3)?))
-        };
-        let found = self.conn.prepare_cached(sql)?.query_row([unit.bytes().as_slice()], read).optional()?;
-        let Some((label, size, state, keys)) = found else { return Ok(None) };
-        let label = Digest::from_slice(&label).ok_or(StoreError::Rows("a label"))?;
-        Ok(Some(UnitRow { label, size: count(size)?, state, keys }))
+        self.engine.first(sql, values![unit.bytes()], |row| {
+            let label = Digest::from_slice(&row.bytes(0)?).ok_or(StoreError::Rows("a label"))?;
+            Ok(UnitRow { label, size: count(row.int(1)?)?, state: row.bytes(2)?, keys: row.bytes(3)? })
+        })
     }
 
     /// Every unit with its ledger's size.
@@ -202,13 +160,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn sizes(&self) -> Result<Vec<(UnitId, u64)>> {
-        let mut query = self.conn.prepare_cached("SELECT unit, size FROM units ORDER BY unit")?;
-        let rows = query.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
-        rows.map(|row| {
-            let (unit, size) = row?;
-            Ok((UnitId::from_slice(&unit).ok_or(StoreError::Rows("a unit's id"))?, count(size)?))
+        self.engine.all("SELECT unit, size FROM units ORDER BY unit", &[], |row| {
+            Ok((UnitId::from_slice(&row.bytes(0)?).ok_or(StoreError::Rows("a unit's id"))?, count(row.int(1)?)?))
         })
-        .collect()
     }
 
     /// The units of a label.
@@ -216,9 +170,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn units_labelled(&self, label: &Digest) -> Result<Vec<UnitId>> {
-        let mut query = self.conn.prepare_cached("SELECT unit FROM units WHERE label = $1 ORDER BY unit")?;
-        let rows = query.query_map([label.bytes().as_slice()], |row| row.get::<_, Vec<u8>>(0))?;
-        rows.map(|row| UnitId::from_slice(&row?).ok_or(StoreError::Rows("a unit's id"))).collect()
+        let sql = "SELECT unit FROM units WHERE label = $1 ORDER BY unit";
+        self.engine.all(sql, values![label.bytes()], |row| {
+            UnitId::from_slice(&row.bytes(0)?).ok_or(StoreError::Rows("a unit's id"))
+        })
     }
 
     /// One sealed entry of a ledger.
@@ -227,8 +182,7 @@ impl Store {
     /// [`StoreError`].
     pub fn entry(&self, unit: UnitId, seq: u64) -> Result<Option<Vec<u8>>> {
         let sql = "SELECT entry FROM records WHERE unit = $1 AND seq = $2";
-        let key = params![unit.bytes().as_slice(), int(seq)?];
-        Ok(self.conn.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?)
+        self.engine.first(sql, values![unit.bytes(), int(seq)?], |row| row.bytes(0))
     }
 
     /// Sealed entries of a ledger from a place on, at most `limit`, in order, with their places.
@@ -237,15 +191,8 @@ impl Store {
     /// [`StoreError`].
     pub fn entries(&self, unit: UnitId, from: u64, limit: u32) -> Result<Vec<(u64, Vec<u8>)>> {
         let sql = "SELECT seq, entry FROM records WHERE unit = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
-        let mut query = self.conn.prepare_cached(sql)?;
-        let rows = query.query_map(params![unit.bytes().as_slice(), int(from)?, limit], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?))
-        })?;
-        rows.map(|row| {
-            let (seq, entry) = row?;
-            Ok((count(seq)?, entry))
-        })
-        .collect()
+        let key = values![unit.bytes(), int(from)?, limit];
+        self.engine.all(sql, key, |row| Ok((count(row.int(0)?)?, row.bytes(1)?)))
     }
 
     /// One node of a ledger's tree.
@@ -253,10 +200,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Rows`] if it is not there.
     pub fn node(&self, unit: UnitId, level: u32, index: u64) -> Result<Digest> {
-        let sql = "SELECT hash FROM nodes WHERE unit = $1 AND level = $2 AND idx = $3";
-        let key = params![unit.bytes().as_slice(), level, int(index)?];
-        let hash: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
-        hash.and_then(|hash| Digest::from_slice(&hash)).ok_or(StoreError::Rows("a node of a ledger's tree"))
+        read_node(&self.engine, unit, level, index)
     }
 
     /// Every node of a ledger's tree, for the audit of the cache itself.
@@ -264,8 +208,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn node_count(&self, unit: UnitId) -> Result<u64> {
-        let sql = "SELECT count(*) FROM nodes WHERE unit = $1";
-        count(self.conn.query_row(sql, [unit.bytes().as_slice()], |row| row.get(0))?)
+        self.counted("SELECT count(*) FROM nodes WHERE unit = $1", unit)
     }
 
     /// A version of a secret.
@@ -274,10 +217,9 @@ impl Store {
     /// [`StoreError`].
     pub fn secret(&self, unit: UnitId, credential: CredentialId, version: u32) -> Result<Option<SecretRow>> {
         let sql = "SELECT ct, rec, statement FROM secrets WHERE unit = $1 AND credential = $2 AND version = $3";
-        let key = params![unit.bytes().as_slice(), credential.bytes().as_slice(), version];
-        let read =
-            |row: &rusqlite::Row<'_>| Ok(SecretRow { ct: row.get(0)?, rec: row.get(1)?, statement: row.get(2)? });
-        Ok(self.conn.prepare_cached(sql)?.query_row(key, read).optional()?)
+        self.engine.first(sql, values![unit.bytes(), credential.bytes(), version], |row| {
+            Ok(SecretRow { ct: row.bytes(0)?, rec: row.bytes(1)?, statement: row.bytes(2)? })
+        })
     }
 
     /// The wrap of a credential to a grant.
@@ -286,9 +228,8 @@ impl Store {
     /// [`StoreError`].
     pub fn wrap(&self, unit: UnitId, grant: GrantId, credential: CredentialId) -> Result<Option<WrapRow>> {
         let sql = "SELECT outer_wrap, statement FROM wraps WHERE unit = $1 AND grant_id = $2 AND credential = $3";
-        let key = params![unit.bytes().as_slice(), grant.bytes().as_slice(), credential.bytes().as_slice()];
-        let read = |row: &rusqlite::Row<'_>| Ok(WrapRow { outer: row.get(0)?, statement: row.get(1)? });
-        Ok(self.conn.prepare_cached(sql)?.query_row(key, read).optional()?)
+        let key = values![unit.bytes(), grant.bytes(), credential.bytes()];
+        self.engine.first(sql, key, |row| Ok(WrapRow { outer: row.bytes(0)?, statement: row.bytes(1)? }))
     }
 
     /// A sealed TOTP seed.
@@ -297,8 +238,7 @@ impl Store {
     /// [`StoreError`].
     pub fn seed(&self, unit: UnitId, credential: CredentialId) -> Result<Option<Vec<u8>>> {
         let sql = "SELECT seed FROM seeds WHERE unit = $1 AND credential = $2";
-        let key = params![unit.bytes().as_slice(), credential.bytes().as_slice()];
-        Ok(self.conn.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?)
+        self.engine.first(sql, values![unit.bytes(), credential.bytes()], |row| row.bytes(0))
     }
 
     /// Where a fingerprint is in use.
@@ -306,15 +246,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn reuse(&self, tag: &ReuseTag) -> Result<Vec<(UnitId, CredentialId)>> {
-        let mut query = self.conn.prepare_cached("SELECT unit, credential FROM reuse WHERE tag = $1")?;
-        let rows = query
-            .query_map([tag.bytes().as_slice()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        rows.map(|row| {
-            let (unit, credential) = row?;
-            let ids = UnitId::from_slice(&unit).zip(CredentialId::from_slice(&credential));
+        self.engine.all("SELECT unit, credential FROM reuse WHERE tag = $1", values![tag.bytes()], |row| {
+            let ids = UnitId::from_slice(&row.bytes(0)?).zip(CredentialId::from_slice(&row.bytes(1)?));
             ids.ok_or(StoreError::Rows("an id of a reuse row"))
         })
-        .collect()
     }
 
     /// How many rows of a unit the caches hold: secrets, wraps, seeds, reuse.
@@ -322,38 +257,101 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn row_counts(&self, unit: UnitId) -> Result<[u64; 4]> {
-        let one = |sql: &str| -> Result<u64> {
-            count(self.conn.query_row(sql, [unit.bytes().as_slice()], |row| row.get(0))?)
-        };
         Ok([
-            one("SELECT count(*) FROM secrets WHERE unit = $1")?,
-            one("SELECT count(*) FROM wraps WHERE unit = $1")?,
-            one("SELECT count(*) FROM seeds WHERE unit = $1")?,
-            one("SELECT count(*) FROM reuse WHERE unit = $1")?,
+            self.counted("SELECT count(*) FROM secrets WHERE unit = $1", unit)?,
+            self.counted("SELECT count(*) FROM wraps WHERE unit = $1", unit)?,
+            self.counted("SELECT count(*) FROM seeds WHERE unit = $1", unit)?,
+            self.counted("SELECT count(*) FROM reuse WHERE unit = $1", unit)?,
         ])
     }
 
-    /// SQLite's own check of the file.
+    fn counted(&self, sql: &str, unit: UnitId) -> Result<u64> {
+        let found = self.engine.first(sql, values![unit.bytes()], |row| row.int(0))?;
+        count(found.ok_or(StoreError::Rows("a count"))?)
+    }
+
+    /// The engine's own check: of every page of a file, or that a server's tables are those of a vault.
     ///
     /// # Errors
     /// [`StoreError::Format`] if anything is wrong with it.
     pub fn check_file(&self) -> Result<()> {
-        let answer: String = self.conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if answer == "ok" { Ok(()) } else { Err(StoreError::Format) }
+        match &self.engine {
+            Engine::File(file) => file.check(),
+            Engine::Server(_) => tables::check(&self.engine),
+        }
     }
 
-    /// Copies the database into a new file while it is in use: a consistent moment of it.
+    /// Copies the database into a new file of SQLite while it is in use: a consistent moment of it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn copy_to(&self, path: &Path) -> Result<()> {
         self.end_reading()?;
-        let mut to = Connection::open(path)?;
-        let backup = rusqlite::backup::Backup::new(&self.conn, &mut to)?;
-        backup.run_to_completion(1024, Duration::ZERO, None)?;
-        drop(backup);
-        to.execute_batch("PRAGMA journal_mode = DELETE;")?;
-        Ok(())
+        match &self.engine {
+            Engine::File(file) => file.copy_to(path),
+            Engine::Server(_) => {
+                let (copy, _) = self.copy_tables(Engine::File(File::create(path)?), SCHEMA)?;
+                match copy {
+                    Engine::File(file) => file.detach(),
+                    Engine::Server(_) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Copies everything into a database that is empty, and compares the copy row by row. Gives back how many rows
+    /// there are.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the other database is as empty as it was.
+    pub fn copy_into(&self, to: &Database) -> Result<u64> {
+        let (_, rows) = self.copy_tables(empty(to, SCHEMA)?, SCHEMA)?;
+        Self::open(to)?.check_file()?;
+        Ok(rows)
+    }
+
+    /// Puts a copy of this database in place of what a server holds, which is kept in a schema of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then what the server held is as it was.
+    pub fn replace(&self, address: &Address) -> Result<()> {
+        let server = Server::connect(address, RESTORED)?;
+        server.batch(&format!("DROP SCHEMA IF EXISTS {RESTORED} CASCADE"))?;
+        let (engine, _) = self.copy_tables(Engine::Server(server), RESTORED)?;
+        let write = Write::begin(&engine)?;
+        engine.batch(&format!("DROP SCHEMA IF EXISTS {KEPT} CASCADE"))?;
+        if has(&engine, SCHEMA)? {
+            engine.batch(&format!("ALTER SCHEMA {SCHEMA} RENAME TO {KEPT}"))?;
+        }
+        engine.batch(&format!("ALTER SCHEMA {RESTORED} RENAME TO {SCHEMA}"))?;
+        write.commit()
+    }
+
+    /// Puts back what [`Store::replace`] replaced; without it, takes the copy away again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn take_back(address: &Address) -> Result<()> {
+        let engine = Engine::Server(Server::connect(address, SCHEMA)?);
+        let write = Write::begin(&engine)?;
+        engine.batch(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))?;
+        if has(&engine, KEPT)? {
+            engine.batch(&format!("ALTER SCHEMA {KEPT} RENAME TO {SCHEMA}"))?;
+        }
+        write.commit()
+    }
+
+    /// One transaction on the copy, one snapshot of this: compared before it is committed.
+    fn copy_tables(&self, to: Engine, schema: &str) -> Result<(Engine, u64)> {
+        self.end_reading()?;
+        self.begin_reading()?;
+        let write = Write::begin(&to)?;
+        make_tables(&to, schema)?;
+        tables::copy(&self.engine, &to)?;
+        let rows = tables::compare(&self.engine, &to)?;
+        write.commit()?;
+        self.end_reading()?;
+        Ok((to, rows))
     }
 
     /// Begins to read one consistent moment of the database, until [`Store::end_reading`]; without it every single read
@@ -362,10 +360,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn begin_reading(&self) -> Result<()> {
-        if self.conn.is_autocommit() {
-            self.conn.execute_batch("BEGIN")?;
-        }
-        Ok(())
+        self.engine.begin_reading()
     }
 
     /// Ends what [`Store::begin_reading`] began.
@@ -373,253 +368,91 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn end_reading(&self) -> Result<()> {
-        if !self.conn.is_autocommit() {
-            self.conn.execute_batch("COMMIT")?;
-        }
-        Ok(())
-    }
-
-    /// Moves a long write-ahead log into the database and cuts it to nothing. SQLite's own checkpoint begins the log
-    /// anew only within the process that made it; where every process writes once, the log would grow for ever, and
-    /// each start would read it whole. A log that stays long, for a reader or for want of space, costs time and nothing
-    /// else: what was committed is durable in it.
-    fn empty_long_log(&self) {
-        let log = self.conn.path().map(|path| format!("{path}-wal"));
-        let len = log.and_then(|log| std::fs::metadata(log).ok()).map_or(0, |meta| meta.len());
-        if len > WAL_BYTES {
-            let _ = self.conn.busy_timeout(Duration::ZERO);
-            let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            let _ = self.conn.busy_timeout(BUSY);
-        }
+        self.engine.end_reading()
     }
 
     /// Writes everything or nothing, durably. What is read after it is read anew from the database.
     ///
     /// # Errors
-    /// Whatever `work` returns, or the commit.
+    /// Whatever `work` returns, or the commit; [`StoreError::Unknown`] where the commit was not answered.
     pub fn write<T, E: From<StoreError>>(
         &mut self,
         work: impl FnOnce(&Write<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         self.end_reading()?;
-        let done = {
-            let txn = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-            let write = Write { txn };
-            let done = work(&write)?;
-            write.txn.commit().map_err(StoreError::from)?;
-            done
-        };
-        self.empty_long_log();
+        let write = Write::begin(&self.engine)?;
+        let done = work(&write)?;
+        write.commit()?;
+        if let Engine::File(file) = &self.engine {
+            file.empty_long_log();
+        }
         self.begin_reading()?;
         Ok(done)
     }
+
+    /// After [`StoreError::Unknown`]: connects anew and waits until the transaction that was cut off is over, one way or
+    /// the other. What is read from then on is how it ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outlast_cut_off(&mut self) -> Result<()> {
+        // It holds the writers' lock to its end, even where the server has not noticed that nobody listens.
+        self.write(|_| Ok(()))
+    }
 }
 
-/// A transaction under way. Every change says how many rows it must touch.
-pub struct Write<'a> {
-    txn: Transaction<'a>,
+const OCCUPIED: StoreError = StoreError::Occupied("the PostgreSQL database");
+
+/// A place for a new database: nothing may be there.
+fn empty(database: &Database, schema: &'static str) -> Result<Engine> {
+    match database {
+        Database::File(path) => {
+            if path.metadata().is_ok_and(|meta| meta.len() > 0) {
+                return Err(StoreError::Occupied("the file"));
+            }
+            Ok(Engine::File(File::create(path)?))
+        }
+        Database::Postgres(address) => {
+            let server = Server::connect(address, schema)?;
+            if server.has(schema)? { Err(OCCUPIED) } else { Ok(Engine::Server(server)) }
+        }
+    }
 }
 
-impl Write<'_> {
-    fn one(&self, what: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<()> {
-        match self.txn.prepare_cached(sql)?.execute(values)? {
-            1 => Ok(()),
-            _ => Err(StoreError::Rows(what)),
-        }
-    }
+/// A server that holds a vault.
+fn connect(address: &Address, schema: &'static str) -> Result<Server> {
+    let server = Server::connect(address, schema)?;
+    if server.has(schema)? { Ok(server) } else { Err(StoreError::Format) }
+}
 
-    /// A new unit with an empty ledger.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn add_unit(&self, unit: UnitId, label: &Digest, keys: &[u8]) -> Result<()> {
-        let sql = "INSERT INTO units (unit, label, size, state, keys) VALUES ($1, $2, 0, x'', $3)";
-        self.one("a unit", sql, params![unit.bytes().as_slice(), label.bytes().as_slice(), keys])
+fn has(engine: &Engine, schema: &str) -> Result<bool> {
+    match engine {
+        Engine::File(_) => Ok(false),
+        Engine::Server(server) => server.has(schema),
     }
+}
 
-    /// Appends an entry to a ledger of `size` entries, with the tree's new nodes.
-    ///
-    /// # Errors
-    /// [`StoreError`]; also if the ledger does not have that size.
-    pub fn append(&self, unit: UnitId, size: u64, entry: &[u8], nodes: &[(u32, u64, Digest)]) -> Result<()> {
-        let sql = "INSERT INTO records (unit, seq, entry) VALUES ($1, $2, $3)";
-        self.one("a record", sql, params![unit.bytes().as_slice(), int(size)?, entry])?;
-        for (level, index, hash) in nodes {
-            let sql = "INSERT INTO nodes (unit, level, idx, hash) VALUES ($1, $2, $3, $4)";
-            let row = params![unit.bytes().as_slice(), level, int(*index)?, hash.bytes().as_slice()];
-            self.one("a node", sql, row)?;
-        }
-        let sql = "UPDATE units SET size = size + 1 WHERE unit = $1 AND size = $2";
-        self.one("the ledger's size", sql, params![unit.bytes().as_slice(), int(size)?])?;
-        let counter = self.counter()?.saturating_add(1).to_le_bytes();
-        let sql = "UPDATE meta SET value = $1 WHERE name = 'counter'";
-        self.one("the counter", sql, [counter.as_slice()])
+fn make_tables(engine: &Engine, schema: &str) -> Result<()> {
+    if let Engine::Server(_) = engine {
+        engine.batch(&format!("CREATE SCHEMA {schema}"))?;
     }
+    engine.batch(&engine.schema())
+}
 
-    fn counter(&self) -> Result<u64> {
-        let sql = "SELECT value FROM meta WHERE name = 'counter'";
-        let value: Vec<u8> = self.txn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        Ok(u64::from_le_bytes(value.try_into().map_err(|_| StoreError::Format)?))
-    }
+fn read_meta(engine: &Engine, name: &str) -> Result<Vec<u8>> {
+    let value = engine.first("SELECT value FROM meta WHERE name = $1", values![name], |row| row.bytes(0))?;
+    value.ok_or(StoreError::Format)
+}
 
-    /// A node of a ledger's tree, as this transaction sees it.
-    ///
-    /// # Errors
-    /// [`StoreError::Rows`] if it is not there.
-    pub fn node(&self, unit: UnitId, level: u32, index: u64) -> Result<Digest> {
-        let sql = "SELECT hash FROM nodes WHERE unit = $1 AND level = $2 AND idx = $3";
-        let key = params![unit.bytes().as_slice(), level, int(index)?];
-        let hash: Option<Vec<u8>> = self.txn.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
-        hash.and_then(|hash| Digest::from_slice(&hash)).ok_or(StoreError::Rows("a node of a ledger's tree"))
-    }
+fn read_counter(engine: &Engine) -> Result<u64> {
+    let bytes: [u8; 8] = read_meta(engine, "counter")?.try_into().map_err(|_| StoreError::Format)?;
+    Ok(u64::from_le_bytes(bytes))
+}
 
-    /// A new state document.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put_state(&self, unit: UnitId, state: &[u8]) -> Result<()> {
-        let sql = "UPDATE units SET state = $1 WHERE unit = $2";
-        self.one("a unit", sql, params![state, unit.bytes().as_slice()])
-    }
-
-    /// A new label: after the anchor was made anew, with a new label key.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put_label(&self, unit: UnitId, label: &Digest) -> Result<()> {
-        let sql = "UPDATE units SET label = $1 WHERE unit = $2";
-        self.one("a unit", sql, params![label.bytes().as_slice(), unit.bytes().as_slice()])
-    }
-
-    /// New recovery wraps of a unit's keys.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put_keys(&self, unit: UnitId, keys: &[u8]) -> Result<()> {
-        let sql = "UPDATE units SET keys = $1 WHERE unit = $2";
-        self.one("a unit", sql, params![keys, unit.bytes().as_slice()])
-    }
-
-    /// A version of a secret. Earlier versions go: rotation is the end of them here.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put_secret(&self, unit: UnitId, credential: CredentialId, version: u32, row: &SecretRow) -> Result<()> {
-        let sql = "DELETE FROM secrets WHERE unit = $1 AND credential = $2";
-        self.txn.prepare_cached(sql)?.execute(params![unit.bytes().as_slice(), credential.bytes().as_slice()])?;
-        let sql = "INSERT INTO secrets (unit, credential, version, ct, rec, statement) VALUES ($1, $2, $3, $4, $5, $6)";
-        let key = (unit.bytes().as_slice(), credential.bytes().as_slice());
-        self.one("a secret", sql, params![key.0, key.1, version, row.ct, row.rec, row.statement])
-    }
-
-    /// The wrap of a credential to a grant; in place of an earlier version's.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put_wrap(&self, unit: UnitId, grant: GrantId, credential: CredentialId, row: &WrapRow) -> Result<()> {
-        let sql = "INSERT INTO wraps (unit, grant_id, credential, outer_wrap, statement) VALUES ($1, $2, $3, $4, $5)
-                   ON CONFLICT (unit, grant_id, credential)
-                   DO UPDATE SET outer_wrap = excluded.outer_wrap, statement = excluded.statement";
-        let key = (unit.bytes().as_slice(), grant.bytes().as_slice(), credential.bytes().as_slice());
-        self.one("a wrap", sql, params![key.0, key.1, key.2, row.outer, row.statement])
-    }
-
-    /// The wraps of a grant that ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn drop_wraps(&self, unit: UnitId, grant: GrantId) -> Result<()> {
-        let sql = "DELETE FROM wraps WHERE unit = $1 AND grant_id = $2";
-        self.txn.prepare_cached(sql)?.execute(params![unit.bytes().as_slice(), grant.bytes().as_slice()])?;
-        Ok(())
-    }
-
-    /// A sealed TOTP seed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put_seed(&self, unit: UnitId, credential: CredentialId, seed: &[u8]) -> Result<()> {
-        let sql = "INSERT INTO seeds (unit, credential, seed) VALUES ($1, $2, $3)
-                   ON CONFLICT (unit, credential) DO UPDATE SET seed = excluded.seed";
-        self.one("a seed", sql, params![unit.bytes().as_slice(), credential.bytes().as_slice(), seed])
-    }
-
-    /// A credential's TOTP seed goes.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn drop_seed(&self, unit: UnitId, credential: CredentialId) -> Result<()> {
-        let sql = "DELETE FROM seeds WHERE unit = $1 AND credential = $2";
-        self.txn.prepare_cached(sql)?.execute(params![unit.bytes().as_slice(), credential.bytes().as_slice()])?;
-        Ok(())
-    }
-
-    /// Everything of a mandate that ended, but its secrets' ciphertexts and its ledger: wraps, seeds, fingerprints.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn drop_access(&self, unit: UnitId) -> Result<()> {
-        for sql in [
-            "DELETE FROM wraps WHERE unit = $1",
-            "DELETE FROM seeds WHERE unit = $1",
-            "DELETE FROM reuse WHERE unit = $1",
-        ] {
-            self.txn.prepare_cached(sql)?.execute([unit.bytes().as_slice()])?;
-        }
-        Ok(())
-    }
-
-    /// The ciphertexts of a mandate that was closed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn drop_secrets(&self, unit: UnitId) -> Result<()> {
-        self.txn.prepare_cached("DELETE FROM secrets WHERE unit = $1")?.execute([unit.bytes().as_slice()])?;
-        Ok(())
-    }
-
-    /// A unit whose retention is over, with its ledger.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn drop_unit(&self, unit: UnitId) -> Result<()> {
-        self.drop_access(unit)?;
-        self.drop_secrets(unit)?;
-        for sql in ["DELETE FROM records WHERE unit = $1", "DELETE FROM nodes WHERE unit = $1"] {
-            self.txn.prepare_cached(sql)?.execute([unit.bytes().as_slice()])?;
-        }
-        self.one("a unit", "DELETE FROM units WHERE unit = $1", [unit.bytes().as_slice()])
-    }
-
-    /// The fingerprint of a credential's current secret, in place of an earlier one's.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn put_reuse(
-        &self,
-        old: Option<&ReuseTag>,
-        tag: &ReuseTag,
-        unit: UnitId,
-        credential: CredentialId,
-    ) -> Result<()> {
-        let key = (unit.bytes().as_slice(), credential.bytes().as_slice());
-        if let Some(old) = old {
-            let sql = "DELETE FROM reuse WHERE tag = $1 AND unit = $2 AND credential = $3";
-            self.txn.prepare_cached(sql)?.execute(params![old.bytes().as_slice(), key.0, key.1])?;
-        }
-        let sql = "INSERT INTO reuse (tag, unit, credential) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        self.txn.prepare_cached(sql)?.execute(params![tag.bytes().as_slice(), key.0, key.1])?;
-        Ok(())
-    }
-
-    /// Sets the count of all records: only after an owner's restart.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn set_counter(&self, counter: u64) -> Result<()> {
-        let sql = "UPDATE meta SET value = $1 WHERE name = 'counter'";
-        self.one("the counter", sql, [counter.to_le_bytes().as_slice()])
-    }
+fn read_node(engine: &Engine, unit: UnitId, level: u32, index: u64) -> Result<Digest> {
+    let sql = "SELECT hash FROM nodes WHERE unit = $1 AND level = $2 AND idx = $3";
+    let hash = engine.first(sql, values![unit.bytes(), level, int(index)?], |row| row.bytes(0))?;
+    hash.and_then(|hash| Digest::from_slice(&hash)).ok_or(StoreError::Rows("a node of a ledger's tree"))
 }
 
 /// An entry as bytes, before it is sealed.

@@ -2,12 +2,14 @@
 
 mod anchor;
 mod cli;
+mod cluster;
 mod codes;
 mod keyring;
 mod killed;
 mod ledger;
 mod matrix;
 mod paper;
+mod postgres;
 mod restore;
 mod secrecy;
 mod story;

@@ -183,7 +183,7 @@ fn name(name: &str) -> Name {
 
 /// Every ledger as the database has it: records and sealed state.
 fn ledgers(world: &World) -> BTreeMap<UnitId, (u64, Vec<u8>)> {
-    let store = Store::open(&world.places().database()).unwrap();
+    let store = Store::open(&mandatum::store::Database::File(world.places().database())).unwrap();
     let units = store.sizes().unwrap();
     units.into_iter().map(|(unit, size)| (unit, (size, store.unit(unit).unwrap().unwrap().state))).collect()
 }

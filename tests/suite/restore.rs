@@ -62,7 +62,7 @@ impl World {
 
     fn kit(&self, kit: &str, passphrase: &str) -> String {
         let (kit, passphrase) = (self.path(kit), self.path(passphrase));
-        format!("--kit {} --kit-passphrase-file {}", kit.display(), passphrase.display())
+        format!("--kit {} --kit-passphrase-file {} {}", kit.display(), passphrase.display(), self.store_option())
     }
 
     /// The options of a recovery ceremony: Olga's authenticator app is set up anew.
@@ -75,12 +75,14 @@ impl World {
     /// Keeps the database, the state directory and the epoch key as they are now, under a name.
     fn keep(&self, name: &str) {
         self.copy_to("vault", &format!("{name}-vault"));
+        self.postgres.iter().for_each(|database| database.keep(name));
         self.copy_to("state", &format!("{name}-state"));
         fs::copy(self.path("epoch-key"), self.path(&format!("{name}-epoch-key"))).unwrap();
     }
 
     fn put_back_vault(&self, name: &str) {
         self.copy_to(&format!("{name}-vault"), "vault");
+        self.postgres.iter().for_each(|database| database.put_back(name));
     }
 
     fn put_back_state(&self, name: &str) {
@@ -111,6 +113,7 @@ impl World {
             read_all(&self.path(dir), &mut files);
         }
         files.extend(fs::read(self.path("epoch-key")).ok().map(|bytes| (self.path("epoch-key"), bytes)));
+        files.extend(self.postgres.iter().map(|database| ("rows".into(), database.rows())));
         // SQLite's index of the log is rebuilt by whoever opens the database.
         files.retain(|path, _| !path.to_string_lossy().ends_with("-shm"));
         files
@@ -168,7 +171,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 /// With an older database nothing is released until a restart by kit; then live grants work, and what was revoked,
 /// removed, ended or opened since the backup is not there.
 #[test]
-fn an_older_database_releases_nothing_until_a_restart_and_then_only_what_is_still_live() {
+pub fn an_older_database_releases_nothing_until_a_restart_and_then_only_what_is_still_live() {
     let world = agency();
     let password = fetch(&world, "Sasha", "Romashka/CRM").done().stdout;
     world.keep("monday");
@@ -202,7 +205,7 @@ fn an_older_database_releases_nothing_until_a_restart_and_then_only_what_is_stil
 
 /// `restore` of a backup file does the same in one step, and keeps the newer database beside it.
 #[test]
-fn a_backup_is_restored_in_one_step() {
+pub fn a_backup_is_restored_in_one_step() {
     let world = agency();
     let password = fetch(&world, "Sasha", "Romashka/CRM").done().stdout;
     world.backup("backup.db");
@@ -212,7 +215,11 @@ fn a_backup_is_restored_in_one_step() {
     assert_eq!((&report["new_anchor"], &report["lost"]), (&false.into(), &1.into()));
     world.only_the_dead_stay_dead(&password);
     world.as_member("Olga", "verify").done();
-    assert!(world.path("vault/vault.db.before-restore").exists(), "the database that was there is kept");
+    let kept = match &world.postgres {
+        None => world.path("vault/vault.db.before-restore").exists(),
+        Some(database) => database.has_schema("mandatum_before_restore"),
+    };
+    assert!(kept, "the database that was there is kept");
 }
 
 /// Neither the older database's log beside the newer database, nor the newer database without its log, releases what
@@ -240,7 +247,7 @@ fn an_older_write_ahead_log_is_no_way_back() {
 
 /// A rotation that the backup does not know of is lost with it, and the exposure list says the old secret is open.
 #[test]
-fn what_was_rotated_after_the_backup_is_exposed_again() {
+pub fn what_was_rotated_after_the_backup_is_exposed_again() {
     let world = agency();
     let old = fetch(&world, "Sasha", "Romashka/CRM").done().stdout;
     world.backup("backup.db");
@@ -258,7 +265,7 @@ fn what_was_rotated_after_the_backup_is_exposed_again() {
 /// An older anchor does not open under the epoch key of now; the ceremony makes only the grants anew that the owner
 /// confirms, so what was revoked since stays dead.
 #[test]
-fn an_older_anchor_does_not_open_and_only_confirmed_grants_are_made_anew() {
+pub fn an_older_anchor_does_not_open_and_only_confirmed_grants_are_made_anew() {
     let world = agency();
     let password = fetch(&world, "Sasha", "Romashka/CRM").done().stdout;
     world.keep("monday");
@@ -313,7 +320,7 @@ fn yes_makes_all_grants_of_the_restored_state_anew() {
 /// Without the anchor the kit opens everything again: the data, a new charter, ledgers that verify over old and new
 /// records; sessions are over and second factors are to be enrolled anew.
 #[test]
-fn a_lost_anchor_is_made_anew_by_the_kit() {
+pub fn a_lost_anchor_is_made_anew_by_the_kit() {
     recovers_after(World::lose_anchor);
 }
 
@@ -325,7 +332,7 @@ fn a_lost_epoch_key_is_made_anew_by_the_kit() {
 
 /// The same where the whole state directory is gone with the epoch key: nothing but database, identities and kit.
 #[test]
-fn a_lost_machine_is_made_anew_by_the_kit() {
+pub fn a_lost_machine_is_made_anew_by_the_kit() {
     recovers_after(|world| {
         fs::remove_dir_all(world.path("state")).unwrap();
         fs::remove_file(world.path("epoch-key")).unwrap();
@@ -398,7 +405,7 @@ fn a_ceremony_that_was_cut_off_can_be_repeated() {
 
 /// A restart that fails before the gap is on record names the gap when it is repeated.
 #[test]
-fn a_restart_that_was_cut_off_still_records_the_gap() {
+pub fn a_restart_that_was_cut_off_still_records_the_gap() {
     let world = World::with_mandate();
     world.keep("monday");
     fetch(&world, "Sasha", "Romashka/CRM").done();
@@ -413,6 +420,12 @@ fn a_restart_that_was_cut_off_still_records_the_gap() {
 
 /// Another program writes to the database for longer than the broker waits.
 fn while_the_database_is_locked<T>(world: &World, work: impl FnOnce() -> T) -> T {
+    if let Some(database) = &world.postgres {
+        let mut admin = database.admin();
+        let mut txn = admin.transaction().unwrap();
+        txn.batch_execute("LOCK TABLE mandatum.units IN SHARE MODE").unwrap();
+        return work();
+    }
     let conn = rusqlite::Connection::open(world.path("vault/vault.db")).unwrap();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let done = work();
@@ -436,7 +449,7 @@ fn a_recovery_is_an_owners() {
 /// A wrong passphrase, another vault's kit, another vault's backup, a changed backup, no backup at all: refused with
 /// its exit code, and no byte of the vault is another.
 #[test]
-fn what_is_refused_changes_nothing() {
+pub fn what_is_refused_changes_nothing() {
     let world = World::with_mandate();
     world.backup("backup.db");
     fetch(&world, "Sasha", "Romashka/CRM").done();
@@ -473,7 +486,7 @@ fn what_is_refused_changes_nothing() {
 
 /// After a backup that does not verify was refused, the vault's own database is still there for the next attempt.
 #[test]
-fn a_refused_backup_never_costs_the_database() {
+pub fn a_refused_backup_never_costs_the_database() {
     let world = World::with_mandate();
     let password = fetch(&world, "Sasha", "Romashka/CRM").done().stdout;
     world.backup("backup.db");
@@ -505,7 +518,7 @@ fn changed_backup(world: &World, from: &str, to: &str) {
 /// Everything put back, epoch key included, runs on until a member shows a newer head; then the broker locks itself
 /// and stays locked for everybody, in every process, until an owner's restart.
 #[test]
-fn a_whole_machine_put_back_locks_itself_when_a_member_shows_a_newer_head() {
+pub fn a_whole_machine_put_back_locks_itself_when_a_member_shows_a_newer_head() {
     let world = World::with_mandate();
     let password = fetch(&world, "Sasha", "Romashka/CRM").done().stdout;
     fetch(&world, "Lena", "Romashka/CRM").done();
@@ -540,7 +553,7 @@ fn a_whole_machine_put_back_locks_itself_when_a_member_shows_a_newer_head() {
 
 /// A backup that is made while others write is a consistent moment: restored, it verifies.
 #[test]
-fn a_backup_made_while_others_write_verifies_when_it_is_restored() {
+pub fn a_backup_made_while_others_write_verifies_when_it_is_restored() {
     let world = World::with_mandate();
     let program = world.program("Sasha");
     let text = |text: &str| mandatum::model::Text::parse(text).unwrap();

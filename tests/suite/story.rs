@@ -4,7 +4,7 @@ use crate::support::World;
 
 /// A specialist gets what was granted, a code, and nothing else; after the end nothing opens; the extract verifies.
 #[test]
-fn the_whole_story() {
+pub fn the_whole_story() {
     let world = World::with_mandate();
     let secret = world.as_member("Sasha", "fetch Romashka/CRM --field password").done().stdout;
     assert_eq!(secret.trim_end().len(), 24);

@@ -1,5 +1,6 @@
 //! A vault for one test: a temporary directory, a clock that is moved by hand, and a person at every prompt.
 
+use crate::cluster::{Database, database_of_this_test};
 use mandatum::agent::{Key, Secret, Seed, SessionError, SessionKeys, System};
 use mandatum::api::Host;
 use mandatum::cli::{Cli, Edge, Progress, Terminal};
@@ -104,6 +105,8 @@ pub struct World {
     pub dir: tempfile::TempDir,
     pub clock: Arc<FakeClock>,
     pub sessions: Arc<MemoryKeys>,
+    /// Where the rows are, if not in a file.
+    pub postgres: Option<Database>,
     /// Whether there is somebody at a terminal.
     pub attended: AtomicBool,
     /// The last step each member's code was used for.
@@ -118,6 +121,7 @@ impl World {
             dir,
             clock: FakeClock::new(),
             sessions: Arc::default(),
+            postgres: database_of_this_test(),
             attended: AtomicBool::new(true),
             used: Mutex::default(),
         }
@@ -160,13 +164,20 @@ impl World {
         let (ek, kit, kit_pw) =
             (self.path("epoch-key"), self.path("kit"), self.file("kit-pw", "kit zebra umbrella quantum teapot"));
         let command = format!(
-            "init --owner {owner} --epoch-key file:{} --kit {} --kit-passphrase-file {} --otpauth-out {}",
+            "init --owner {owner} {} --epoch-key file:{} --kit {} --kit-passphrase-file {} --otpauth-out {}",
+            self.store_option(),
             ek.display(),
             kit.display(),
             kit_pw.display(),
             self.otp_file(owner).display()
         );
         self.as_member(owner, &command).done();
+    }
+
+    /// Names the database, where it is not the file.
+    pub fn store_option(&self) -> String {
+        let Some(database) = &self.postgres else { return String::new() };
+        format!("--store-file {}", self.file("store-address", &database.address).display())
     }
 
     pub fn unlock(&self, member: &str) {
@@ -302,6 +313,12 @@ impl World {
         let mut program = mandatum::agent::Program::new(self.gate(), identity, &self.path("state"), Arc::new(System));
         program.unlock(self.fresh_code(member), 8 * 3_600_000).unwrap();
         program
+    }
+
+    /// The database as the store opens it.
+    pub fn database(&self) -> mandatum::store::Database {
+        let file = || mandatum::store::Database::File(self.places().database());
+        self.postgres.as_ref().map_or_else(file, Database::store)
     }
 
     pub fn copy_to(&self, from: &str, to: &str) {

@@ -1,0 +1,222 @@
+//! Changes, each within one transaction.
+
+use super::engine::{Engine, Value, values};
+use super::error::{Result, StoreError};
+use super::{SecretRow, WrapRow, int};
+use crate::model::{CredentialId, Digest, GrantId, ReuseTag, UnitId};
+
+/// A transaction under way. Every change says how many rows it must touch.
+pub struct Write<'a> {
+    engine: &'a Engine,
+}
+
+impl<'a> Write<'a> {
+    pub(super) fn begin(engine: &'a Engine) -> Result<Self> {
+        // Made first: what was begun and then refused is taken back by `drop`.
+        let write = Self { engine };
+        engine.begin_writing()?;
+        Ok(write)
+    }
+
+    pub(super) fn commit(self) -> Result<()> {
+        self.engine.commit()
+    }
+
+    fn one(&self, what: &'static str, sql: &str, values: &[Value<'_>]) -> Result<()> {
+        match self.engine.execute(sql, values)? {
+            1 => Ok(()),
+            _ => Err(StoreError::Rows(what)),
+        }
+    }
+
+    /// A new unit with an empty ledger.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn add_unit(&self, unit: UnitId, label: &Digest, keys: &[u8]) -> Result<()> {
+        let sql = "INSERT INTO units (unit, label, size, state, keys) VALUES ($1, $2, $3, $4, $5)";
+        self.one("a unit", sql, values![unit.bytes(), label.bytes(), 0_i64, &[0_u8; 0], keys])
+    }
+
+    /// Appends an entry to a ledger of `size` entries, with the tree's new nodes.
+    ///
+    /// # Errors
+    /// [`StoreError`]; also if the ledger does not have that size.
+    pub fn append(&self, unit: UnitId, size: u64, entry: &[u8], nodes: &[(u32, u64, Digest)]) -> Result<()> {
+        let sql = "INSERT INTO records (unit, seq, entry) VALUES ($1, $2, $3)";
+        self.one("a record", sql, values![unit.bytes(), int(size)?, entry])?;
+        for (level, index, hash) in nodes {
+            let sql = "INSERT INTO nodes (unit, level, idx, hash) VALUES ($1, $2, $3, $4)";
+            let row = values![unit.bytes(), *level, int(*index)?, hash.bytes()];
+            self.one("a node", sql, row)?;
+        }
+        let sql = "UPDATE units SET size = size + 1 WHERE unit = $1 AND size = $2";
+        self.one("the ledger's size", sql, values![unit.bytes(), int(size)?])?;
+        let counter = super::read_counter(self.engine)?.saturating_add(1).to_le_bytes();
+        let sql = "UPDATE meta SET value = $1 WHERE name = 'counter'";
+        self.one("the counter", sql, values![&counter])
+    }
+
+    /// A node of a ledger's tree, as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::Rows`] if it is not there.
+    pub fn node(&self, unit: UnitId, level: u32, index: u64) -> Result<Digest> {
+        super::read_node(self.engine, unit, level, index)
+    }
+
+    /// A new state document.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_state(&self, unit: UnitId, state: &[u8]) -> Result<()> {
+        let sql = "UPDATE units SET state = $1 WHERE unit = $2";
+        self.one("a unit", sql, values![state, unit.bytes()])
+    }
+
+    /// A new label: after the anchor was made anew, with a new label key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_label(&self, unit: UnitId, label: &Digest) -> Result<()> {
+        let sql = "UPDATE units SET label = $1 WHERE unit = $2";
+        self.one("a unit", sql, values![label.bytes(), unit.bytes()])
+    }
+
+    /// New recovery wraps of a unit's keys.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_keys(&self, unit: UnitId, keys: &[u8]) -> Result<()> {
+        let sql = "UPDATE units SET keys = $1 WHERE unit = $2";
+        self.one("a unit", sql, values![keys, unit.bytes()])
+    }
+
+    /// A version of a secret. Earlier versions go: rotation is the end of them here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_secret(&self, unit: UnitId, credential: CredentialId, version: u32, row: &SecretRow) -> Result<()> {
+        let sql = "DELETE FROM secrets WHERE unit = $1 AND credential = $2";
+        self.engine.execute(sql, values![unit.bytes(), credential.bytes()])?;
+        let sql = "INSERT INTO secrets (unit, credential, version, ct, rec, statement) VALUES ($1, $2, $3, $4, $5, $6)";
+        let key = (unit.bytes(), credential.bytes());
+        self.one("a secret", sql, values![key.0, key.1, version, &row.ct, &row.rec, &row.statement])
+    }
+
+    /// The wrap of a credential to a grant; in place of an earlier version's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_wrap(&self, unit: UnitId, grant: GrantId, credential: CredentialId, row: &WrapRow) -> Result<()> {
+        let sql = "INSERT INTO wraps (unit, grant_id, credential, outer_wrap, statement) VALUES ($1, $2, $3, $4, $5)
+                   ON CONFLICT (unit, grant_id, credential)
+                   DO UPDATE SET outer_wrap = excluded.outer_wrap, statement = excluded.statement";
+        let key = (unit.bytes(), grant.bytes(), credential.bytes());
+        self.one("a wrap", sql, values![key.0, key.1, key.2, &row.outer, &row.statement])
+    }
+
+    /// The wraps of a grant that ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_wraps(&self, unit: UnitId, grant: GrantId) -> Result<()> {
+        let sql = "DELETE FROM wraps WHERE unit = $1 AND grant_id = $2";
+        self.engine.execute(sql, values![unit.bytes(), grant.bytes()])?;
+        Ok(())
+    }
+
+    /// A sealed TOTP seed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_seed(&self, unit: UnitId, credential: CredentialId, seed: &[u8]) -> Result<()> {
+        let sql = "INSERT INTO seeds (unit, credential, seed) VALUES ($1, $2, $3)
+                   ON CONFLICT (unit, credential) DO UPDATE SET seed = excluded.seed";
+        self.one("a seed", sql, values![unit.bytes(), credential.bytes(), seed])
+    }
+
+    /// A credential's TOTP seed goes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_seed(&self, unit: UnitId, credential: CredentialId) -> Result<()> {
+        let sql = "DELETE FROM seeds WHERE unit = $1 AND credential = $2";
+        self.engine.execute(sql, values![unit.bytes(), credential.bytes()])?;
+        Ok(())
+    }
+
+    /// Everything of a mandate that ended, but its secrets' ciphertexts and its ledger: wraps, seeds, fingerprints.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_access(&self, unit: UnitId) -> Result<()> {
+        for sql in [
+            "DELETE FROM wraps WHERE unit = $1",
+            "DELETE FROM seeds WHERE unit = $1",
+            "DELETE FROM reuse WHERE unit = $1",
+        ] {
+            self.engine.execute(sql, values![unit.bytes()])?;
+        }
+        Ok(())
+    }
+
+    /// The ciphertexts of a mandate that was closed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_secrets(&self, unit: UnitId) -> Result<()> {
+        self.engine.execute("DELETE FROM secrets WHERE unit = $1", values![unit.bytes()])?;
+        Ok(())
+    }
+
+    /// A unit whose retention is over, with its ledger.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_unit(&self, unit: UnitId) -> Result<()> {
+        self.drop_access(unit)?;
+        self.drop_secrets(unit)?;
+        for sql in ["DELETE FROM records WHERE unit = $1", "DELETE FROM nodes WHERE unit = $1"] {
+            self.engine.execute(sql, values![unit.bytes()])?;
+        }
+        self.one("a unit", "DELETE FROM units WHERE unit = $1", values![unit.bytes()])
+    }
+
+    /// The fingerprint of a credential's current secret, in place of an earlier one's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_reuse(
+        &self,
+        old: Option<&ReuseTag>,
+        tag: &ReuseTag,
+        unit: UnitId,
+        credential: CredentialId,
+    ) -> Result<()> {
+        let key = (unit.bytes(), credential.bytes());
+        if let Some(old) = old {
+            let sql = "DELETE FROM reuse WHERE tag = $1 AND unit = $2 AND credential = $3";
+            self.engine.execute(sql, values![old.bytes(), key.0, key.1])?;
+        }
+        let sql = "INSERT INTO reuse (tag, unit, credential) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        self.engine.execute(sql, values![tag.bytes(), key.0, key.1])?;
+        Ok(())
+    }
+
+    /// Sets the count of all records: only after an owner's restart.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_counter(&self, counter: u64) -> Result<()> {
+        let sql = "UPDATE meta SET value = $1 WHERE name = 'counter'";
+        self.one("the counter", sql, values![&counter.to_le_bytes()])
+    }
+}
+
+impl Drop for Write<'_> {
+    /// Nothing stays of what was not committed.
+    fn drop(&mut self) {
+        self.engine.roll_back();
+    }
+}
