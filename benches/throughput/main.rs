@@ -92,7 +92,7 @@ impl Caller {
             entropy: Arc::new(System),
         };
         let settings = Settings {
-            database: office.path("vault").join("vault.db"),
+            database: mandatum::store::Database::File(office.path("vault").join("vault.db")),
             home,
             clock: Arc::new(SystemClock),
             assurance: Assurance::Account,

@@ -80,6 +80,7 @@ pub fn found(settings: &Settings, founding: Founding) -> Result<Signed, Refusal>
     store.write(|txn| -> Result<(), StoreError> {
         txn.add_unit(roster_unit, &label, &keys)?;
         txn.append(roster_unit, 0, &sealed_entry, &nodes)?;
+        txn.count(1)?;
         txn.put_state(roster_unit, &sealed_state)
     })?;
     Anchor::create(&settings.home, founding.vault, core, vec![segment])?.note(vec![Change::High(high)])?;

@@ -176,11 +176,12 @@ impl Broker {
     }
 
     fn open(&self) -> Result<(Anchor, Store), Refusal> {
-        let mut anchor = Anchor::open(&self.settings.home)?;
+        let (mut anchor, mut store) = (Anchor::open(&self.settings.home)?, Store::open(&self.settings.database)?);
         if self.settings.assurance != Assurance::Solo {
             anchor.stay();
+            store.stay();
         }
-        Ok((anchor, Store::open(&self.settings.database)?))
+        Ok((anchor, store))
     }
 
     fn view(&self) -> Option<Arc<Roster>> {

@@ -138,7 +138,7 @@ impl Vault<'_> {
                     txn.put_state(item.unit, state)?;
                 }
             }
-            Ok(())
+            txn.count(added)
         });
         match written {
             Err(error) if error.is_unknown() => self.settle_unknown(&placed)?,

@@ -138,7 +138,7 @@ fn wrong_type(error: postgres::Error) -> StoreError {
 /// The database, whichever it is. At most one transaction is under way on it at a time.
 pub enum Engine {
     File(File),
-    Server(Server),
+    Server(Box<Server>),
 }
 
 impl Engine {

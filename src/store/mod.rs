@@ -88,7 +88,7 @@ impl Store {
     pub fn open(database: &Database) -> Result<Self> {
         Self::known(match database {
             Database::File(path) => Engine::File(File::open(path)?),
-            Database::Postgres(address) => Engine::Server(connect(address, SCHEMA)?),
+            Database::Postgres(address) => Engine::Server(Box::new(connect(address, SCHEMA)?)),
         })
     }
 
@@ -123,6 +123,13 @@ impl Store {
         if store.vault()? == vault { store.engine.batch(&format!("DROP SCHEMA {SCHEMA} CASCADE")) } else { Ok(()) }
     }
 
+    /// Says that this process serves for long: housekeeping is done beside its work, not between.
+    pub fn stay(&mut self) {
+        if let Engine::File(file) = &mut self.engine {
+            file.stay();
+        }
+    }
+
     /// The vault it belongs to.
     ///
     /// # Errors
@@ -148,7 +155,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn unit(&self, unit: UnitId) -> Result<Option<UnitRow>> {
-        let sql = "SELECT label, size, state, keys FROM units WHERE unit = $1";
+        let sql = "SELECT label, size, state, keys FROM units JOIN states USING (unit) WHERE unit = $1";
         self.engine.first(sql, values![unit.bytes()], |row| {
             let label = Digest::from_slice(&row.bytes(0)?).ok_or(StoreError::Rows("a label"))?;
             Ok(UnitRow { label, size: count(row.int(1)?)?, state: row.bytes(2)?, keys: row.bytes(3)? })
@@ -317,7 +324,7 @@ impl Store {
     pub fn replace(&self, address: &Address) -> Result<()> {
         let server = Server::connect(address, RESTORED)?;
         server.batch(&format!("DROP SCHEMA IF EXISTS {RESTORED} CASCADE"))?;
-        let (engine, _) = self.copy_tables(Engine::Server(server), RESTORED)?;
+        let (engine, _) = self.copy_tables(Engine::Server(Box::new(server)), RESTORED)?;
         let write = Write::begin(&engine)?;
         engine.batch(&format!("DROP SCHEMA IF EXISTS {KEPT} CASCADE"))?;
         if has(&engine, SCHEMA)? {
@@ -332,7 +339,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn take_back(address: &Address) -> Result<()> {
-        let engine = Engine::Server(Server::connect(address, SCHEMA)?);
+        let engine = Engine::Server(Box::new(Server::connect(address, SCHEMA)?));
         let write = Write::begin(&engine)?;
         engine.batch(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))?;
         if has(&engine, KEPT)? {
@@ -414,7 +421,7 @@ fn empty(database: &Database, schema: &'static str) -> Result<Engine> {
         }
         Database::Postgres(address) => {
             let server = Server::connect(address, schema)?;
-            if server.has(schema)? { Err(OCCUPIED) } else { Ok(Engine::Server(server)) }
+            if server.has(schema)? { Err(OCCUPIED) } else { Ok(Engine::Server(Box::new(server))) }
         }
     }
 }

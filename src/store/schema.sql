@@ -5,15 +5,21 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One unit: a mandate, or the roster. `label` is a keyed hash of the operator's name; `state` and `keys` are sealed.
+-- One unit: a mandate, or the roster. `label` is a keyed hash of the operator's name; `size` counts its records, and
+-- changes with each of them.
 CREATE TABLE units (
     unit       BLOB PRIMARY KEY,
     label      BLOB NOT NULL,
-    size       INTEGER NOT NULL,
+    size       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX units_by_label ON units (label);
+
+-- What is sealed of a unit. Apart from its size: a release writes a few bytes there, and a state has many thousands.
+CREATE TABLE states (
+    unit       BLOB PRIMARY KEY,
     state      BLOB NOT NULL,
     keys       BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX units_by_label ON units (label);
 
 -- The ledger: sealed entries, and the perfect subtrees' roots.
 CREATE TABLE records (

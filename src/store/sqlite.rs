@@ -6,16 +6,22 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql, params_from_iter};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Bytes of the write-ahead log before it is moved into the database: small, since a cold start reads all of it.
 const WAL_BYTES: u64 = 64 * 4096;
+/// The same for a process that stays: long enough that most of it can be moved beside the work.
+const STAYING_WAL_BYTES: u64 = 8 * 1024 * 1024;
 /// How long a writer waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// An open file of SQLite.
 pub struct File {
     conn: Connection,
+    mover: Option<Mover>,
 }
 
 impl ToSql for Value<'_> {
@@ -33,7 +39,7 @@ impl File {
     pub fn create(path: &Path) -> Result<Self> {
         let conn = Connection::open(path)?;
         conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON;")?;
-        Ok(Self { conn })
+        Ok(Self { conn, mover: None })
     }
 
     /// A file that exists, with every setting durability depends on.
@@ -48,7 +54,7 @@ impl File {
         // Instead of SQLite's own: see `empty_long_log`.
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         conn.set_prepared_statement_cache_capacity(64);
-        let file = Self { conn };
+        let file = Self { conn, mover: None };
         file.check_settings()?;
         Ok(file)
     }
@@ -136,11 +142,55 @@ impl File {
     pub fn empty_long_log(&self) {
         let log = self.conn.path().map(|path| format!("{path}-wal"));
         let len = log.and_then(|log| std::fs::metadata(log).ok()).map_or(0, |meta| meta.len());
-        if len > WAL_BYTES {
+        let cut = match &self.mover {
+            None => len > WAL_BYTES,
+            Some(mover) => len > STAYING_WAL_BYTES && mover.has_moved(),
+        };
+        if cut {
             let _ = self.conn.busy_timeout(Duration::ZERO);
             let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
             let _ = self.conn.busy_timeout(BUSY);
         }
+    }
+
+    /// Moves the log in the background from now on: this process serves for long, and nobody waits for that work.
+    pub fn stay(&mut self) {
+        self.mover = self.conn.path().map(Path::new).and_then(|path| Mover::start(path).ok());
+    }
+}
+
+/// Moves the write-ahead log into the database beside the work that goes on. What it leaves, which is what was written
+/// meanwhile, is moved in turn, so that the log can be cut.
+struct Mover {
+    orders: SyncSender<()>,
+    moved: Arc<AtomicBool>,
+}
+
+impl Mover {
+    fn start(path: &Path) -> Result<Self> {
+        let conn = connect(path)?;
+        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;")?;
+        let (orders, taken) = sync_channel(1);
+        let moved = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&moved);
+        let work = move || {
+            while taken.recv().is_ok() {
+                let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                done.store(true, Ordering::Release);
+            }
+        };
+        std::thread::Builder::new().name("log mover".into()).spawn(work).map_err(|_| StoreError::Format)?;
+        Ok(Self { orders, moved })
+    }
+
+    /// Whether most of the log has been moved since the last time; if not, that is begun.
+    fn has_moved(&self) -> bool {
+        let moved = self.moved.swap(false, Ordering::Acquire);
+        if !moved {
+            // One that is under way already is enough.
+            let _ = self.orders.try_send(());
+        }
+        moved
     }
 }
 

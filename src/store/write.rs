@@ -34,8 +34,10 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`StoreError`].
     pub fn add_unit(&self, unit: UnitId, label: &Digest, keys: &[u8]) -> Result<()> {
-        let sql = "INSERT INTO units (unit, label, size, state, keys) VALUES ($1, $2, $3, $4, $5)";
-        self.one("a unit", sql, values![unit.bytes(), label.bytes(), 0_i64, &[0_u8; 0], keys])
+        let sql = "INSERT INTO units (unit, label, size) VALUES ($1, $2, $3)";
+        self.one("a unit", sql, values![unit.bytes(), label.bytes(), 0_i64])?;
+        let sql = "INSERT INTO states (unit, state, keys) VALUES ($1, $2, $3)";
+        self.one("a state", sql, values![unit.bytes(), &[0_u8; 0], keys])
     }
 
     /// Appends an entry to a ledger of `size` entries, with the tree's new nodes.
@@ -51,18 +53,17 @@ impl<'a> Write<'a> {
             self.one("a node", sql, row)?;
         }
         let sql = "UPDATE units SET size = size + 1 WHERE unit = $1 AND size = $2";
-        self.one("the ledger's size", sql, values![unit.bytes(), int(size)?])?;
-        let counter = super::read_counter(self.engine)?.saturating_add(1).to_le_bytes();
-        let sql = "UPDATE meta SET value = $1 WHERE name = 'counter'";
-        self.one("the counter", sql, values![&counter])
+        self.one("the ledger's size", sql, values![unit.bytes(), int(size)?])
     }
 
-    /// A node of a ledger's tree, as this transaction sees it.
+    /// Counts the records appended in this transaction.
     ///
     /// # Errors
-    /// [`StoreError::Rows`] if it is not there.
-    pub fn node(&self, unit: UnitId, level: u32, index: u64) -> Result<Digest> {
-        super::read_node(self.engine, unit, level, index)
+    /// [`StoreError`].
+    pub fn count(&self, added: u64) -> Result<()> {
+        let counter = super::read_counter(self.engine)?.saturating_add(added).to_le_bytes();
+        let sql = "UPDATE meta SET value = $1 WHERE name = 'counter'";
+        self.one("the counter", sql, values![&counter])
     }
 
     /// A new state document.
@@ -70,7 +71,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`StoreError`].
     pub fn put_state(&self, unit: UnitId, state: &[u8]) -> Result<()> {
-        let sql = "UPDATE units SET state = $1 WHERE unit = $2";
+        let sql = "UPDATE states SET state = $1 WHERE unit = $2";
         self.one("a unit", sql, values![state, unit.bytes()])
     }
 
@@ -88,7 +89,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`StoreError`].
     pub fn put_keys(&self, unit: UnitId, keys: &[u8]) -> Result<()> {
-        let sql = "UPDATE units SET keys = $1 WHERE unit = $2";
+        let sql = "UPDATE states SET keys = $1 WHERE unit = $2";
         self.one("a unit", sql, values![keys, unit.bytes()])
     }
 
@@ -177,7 +178,11 @@ impl<'a> Write<'a> {
     pub fn drop_unit(&self, unit: UnitId) -> Result<()> {
         self.drop_access(unit)?;
         self.drop_secrets(unit)?;
-        for sql in ["DELETE FROM records WHERE unit = $1", "DELETE FROM nodes WHERE unit = $1"] {
+        for sql in [
+            "DELETE FROM records WHERE unit = $1",
+            "DELETE FROM nodes WHERE unit = $1",
+            "DELETE FROM states WHERE unit = $1",
+        ] {
             self.engine.execute(sql, values![unit.bytes()])?;
         }
         self.one("a unit", "DELETE FROM units WHERE unit = $1", values![unit.bytes()])

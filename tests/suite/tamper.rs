@@ -230,7 +230,7 @@ fn an_unchanged_database_is_fine() {
 
 // ---- E1: every cell ----
 
-const TABLES: [&str; 8] = ["meta", "units", "records", "nodes", "secrets", "wraps", "seeds", "reuse"];
+const TABLES: [&str; 9] = ["meta", "units", "states", "records", "nodes", "secrets", "wraps", "seeds", "reuse"];
 
 /// A table as the database administrator sees it.
 struct Table {
@@ -369,7 +369,7 @@ fn is_harmless(table: &Table, row: usize, column: usize, value: &Cell) -> bool {
     let cell = &table.rows[row][column];
     match (table.name, table.columns[column].as_str()) {
         ("units", "label") => *cell == Cell::Blob(vec![0; 32]),
-        ("units", "state") => *value == Cell::Blob(Vec::new()),
+        ("states", "state") => *value == Cell::Blob(Vec::new()),
         _ => false,
     }
 }
@@ -419,7 +419,7 @@ fn every_deleted_or_added_row_is_found_or_refused() {
 fn exchanged_rows_open_nowhere() {
     let bench = Bench::new();
     let mut cases = 0;
-    for name in ["wraps", "secrets", "seeds", "units"] {
+    for name in ["wraps", "secrets", "seeds", "units", "states"] {
         let table = Table::read(&bench.sql(), name);
         let content: Vec<usize> = (0..table.columns.len()).filter(|column| !table.keys.contains(column)).collect();
         for one in 0..table.rows.len() {
@@ -562,7 +562,7 @@ fn an_older_state_document_is_not_believed() {
     world.as_member("Lena", "grant Sasha Romashka/Bot --level reply").done();
     let state = |world: &World| -> Vec<(Vec<u8>, Vec<u8>)> {
         let conn = Connection::open(world.path("vault/vault.db")).unwrap();
-        let mut query = conn.prepare("SELECT unit, state FROM units").unwrap();
+        let mut query = conn.prepare("SELECT unit, state FROM states").unwrap();
         query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     };
     let monday = state(&world);
@@ -573,7 +573,7 @@ fn an_older_state_document_is_not_believed() {
     for ((unit, old), (_, new)) in monday.iter().zip(&friday).filter(|(old, new)| old != new) {
         assert_ne!(old, new);
         let conn = bench.sql();
-        conn.execute("UPDATE units SET state = ?2 WHERE unit = ?1", (unit, old)).unwrap();
+        conn.execute("UPDATE states SET state = ?2 WHERE unit = ?1", (unit, old)).unwrap();
         drop(conn);
         assert!(bench.notices("an older state").unwrap().contains("changed"));
         tried += 1;
