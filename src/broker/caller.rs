@@ -1,12 +1,13 @@
 //! Who asks: proven by signature before anything is looked at.
 
 use super::decides_itself;
+use super::invite::joined_keys;
 use super::recorder::Receipt;
 use super::vault::Vault;
-use crate::api::{FORMAT, Frame, Refusal, Request};
+use crate::api::{FORMAT, Frame, NOT_CONFIRMED, Refusal, Request};
 use crate::crypto::{Signed, Topic};
 use crate::ledger::Outcome;
-use crate::model::{Deny, Member, MemberId, Nonce, SessionId, Standing, UnitId, Verb};
+use crate::model::{Deny, Device, Member, MemberId, Nonce, SessionId, Standing, UnitId, Verb};
 use crate::policy::{self, Scope};
 use serde::de::IgnoredAny;
 use std::collections::{HashMap, VecDeque};
@@ -17,6 +18,7 @@ pub const IDLE_MS: i64 = 15 * 60 * 1000;
 /// A proven member with their request. There is no other way into an operation.
 pub struct Caller {
     member: Member,
+    device: Device,
     verb: Verb,
     request: Signed,
     session: Option<SessionId>,
@@ -24,8 +26,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Proves who asks: a known nonce, used up by this; a member of the roster; their signature over the exact bytes;
-    /// the same vault and verb inside as outside.
+    /// Proves who asks: a known nonce, used up by this; a member of the roster; the signature of a device of theirs that
+    /// is in use, over the exact bytes; the same vault and verb inside as outside.
     ///
     /// # Errors
     /// One sentence for everything: what was wrong tells an attacker nothing.
@@ -39,8 +41,15 @@ impl Caller {
         // What it claims is read to know whose key to check with; nothing is done by it before the check.
         let bytes = frame.request.unverified_bytes();
         let claim: Request<IgnoredAny> = serde_json::from_slice(bytes).map_err(|_| refused())?;
-        let member = vault.roster.member(claim.member).ok_or_else(refused)?;
-        frame.request.open(Topic::Request, &member.bundle.sign).map_err(|_| refused())?;
+        let key = frame.request.claimed_key();
+        let known = vault.roster.member(claim.member).and_then(|member| Some((member, member.device(key)?)));
+        let Some((member, device)) = known else {
+            let waits = joined_keys(&vault.roster).any(|keys| (keys.member, keys.sign) == (claim.member, *key));
+            let proven = frame.request.open(Topic::Request, key).is_ok() && claim.vault == vault.id();
+            // Told to nobody but who holds the keys that wait.
+            return Err(if waits && proven { Refusal::Authentication(NOT_CONFIRMED.into()) } else { refused() });
+        };
+        frame.request.open(Topic::Request, &device.bundle.sign).map_err(|_| refused())?;
         let fits = claim.format == FORMAT && claim.vault == vault.id() && claim.verb == frame.verb;
         let place = nonces.iter().position(|nonce| *nonce == claim.nonce);
         if !fits || matches!(member.standing, Standing::Removed { .. }) {
@@ -48,8 +57,9 @@ impl Caller {
         }
         nonces.remove(place.ok_or_else(refused)?);
         let stepped_up = claim.step_up.and_then(|token| step_ups.remove(&token)) == Some(member.id());
-        let session = claim.session.filter(|id| is_live(vault, *id, member.id()));
-        Ok(Self { member: member.clone(), verb: frame.verb, request: frame.request.clone(), session, stepped_up })
+        let session = claim.session.filter(|id| is_live(vault, *id, device));
+        let (member, device, request) = (member.clone(), device.clone(), frame.request.clone());
+        Ok(Self { member, device, verb: frame.verb, request, session, stepped_up })
     }
 
     /// What every verb needs: an active member, a role that has the verb at all, a second factor, and a fresh code for
@@ -94,6 +104,11 @@ impl Caller {
         &self.member
     }
 
+    /// The device the request was signed on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The member's id.
     pub fn id(&self) -> MemberId {
         self.member.id()
@@ -120,10 +135,11 @@ impl Caller {
     }
 }
 
-fn is_live(vault: &Vault<'_>, id: SessionId, member: MemberId) -> bool {
+fn is_live(vault: &Vault<'_>, id: SessionId, device: &Device) -> bool {
     let now = vault.now();
     let live = |session: &&crate::anchor::Session| {
-        session.id == id && session.member == member && now < session.until && now.since(session.used) < IDLE_MS
+        let begun_here = session.member == device.bundle.member && session.key == device.bundle.sign;
+        session.id == id && begun_here && now < session.until && now.since(session.used) < IDLE_MS
     };
     vault.anchor.core().sessions.iter().any(|session| live(&session))
 }

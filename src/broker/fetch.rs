@@ -2,11 +2,11 @@
 
 use super::caller::Caller;
 use super::release::{release, release_code};
-use super::unrecorded;
 use super::vault::Vault;
+use super::{devices, unrecorded};
 use crate::api::{CodeAnswer, FetchAnswer, FetchAsk, FetchItem, Refusal, Request};
 use crate::ledger::Outcome;
-use crate::model::{Deny, Event, Jurisdiction, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId};
+use crate::model::{Deny, Event, Jurisdiction, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId, Verb};
 use crate::policy::{Permit, Purpose, Situation, decide};
 
 /// Releases secrets to a member: still sealed to the member's own key.
@@ -24,7 +24,7 @@ pub fn fetch(
     vault.check_seen(unit, request.seen)?;
 
     // Decide on every item before anything is written; one denial denies all.
-    let onward = onward_purpose(vault, &mandate, &request.ask)?;
+    let onward = onward_purpose(vault, caller, &mandate, &request.ask)?;
     let permits = permits(vault, caller, &mandate, &request.ask, onward.as_ref())?;
 
     // Record, durably, what will be released.
@@ -39,7 +39,7 @@ pub fn fetch(
 
     // Only now take the broker's half off: the permits and the record are used up by it.
     let proof = vault.prove(&receipt, request.seen)?;
-    let released = release(vault, permits, &receipt)?;
+    let released = release(vault, caller.device(), permits, &receipt)?;
     Ok(FetchAnswer { released, proof })
 }
 
@@ -72,14 +72,38 @@ fn asked_mandate(vault: &mut Vault<'_>, caller: &Caller, unit: Option<UnitId>) -
     if mandate.concerns(caller.id()) { Ok((unit, mandate)) } else { Err(Refusal::NotFound) }
 }
 
-fn onward_purpose(vault: &Vault<'_>, mandate: &Mandate, ask: &FetchAsk) -> Result<Option<Text>, Refusal> {
+/// What a bulk read is for: a grant to somebody else, or a further device of the reader's own.
+struct Onward {
+    said: Text,
+    own_device: bool,
+}
+
+impl Onward {
+    fn purpose(&self) -> Purpose<'_> {
+        if self.own_device { Purpose::OwnDevice(&self.said) } else { Purpose::Onward(&self.said) }
+    }
+}
+
+fn onward_purpose(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    mandate: &Mandate,
+    ask: &FetchAsk,
+) -> Result<Option<Onward>, Refusal> {
     let Some(member) = ask.onward else { return Ok(None) };
     let name = vault.roster.member(member).ok_or(Refusal::NotFound)?.name().clone();
+    let own_device = member == caller.id();
+    if own_device {
+        devices::check_lacking(vault, caller, mandate, &ask.items)?;
+    }
     let said = match mandate.jurisdiction {
+        Jurisdiction::Ru if own_device => "own device / своё устройство".to_owned(),
+        Jurisdiction::Eu if own_device => "own device".to_owned(),
         Jurisdiction::Ru => format!("grant to {name} / допуск: {name}"),
         Jurisdiction::Eu => format!("grant to {name}"),
     };
-    Text::parse(&said).map(Some).map_err(|e| Refusal::input("member", e.to_string()))
+    let said = Text::parse(&said).map_err(|e| Refusal::input("member", e.to_string()))?;
+    Ok(Some(Onward { said, own_device }))
 }
 
 fn permits(
@@ -87,10 +111,11 @@ fn permits(
     caller: &Caller,
     mandate: &Mandate,
     ask: &FetchAsk,
-    onward: Option<&Text>,
+    onward: Option<&Onward>,
 ) -> Result<Vec<Permit>, Refusal> {
     if ask.items.is_empty() || (ask.items.len() > 1 && onward.is_none()) {
-        return Err(Refusal::input("items", "a fetch names one credential; many are named only to grant a row onward"));
+        let sentence = "a fetch names one credential; many are named only to grant a row onward or to share with a device";
+        return Err(Refusal::input("items", sentence));
     }
     let mut permits = Vec::with_capacity(ask.items.len());
     for item in &ask.items {
@@ -105,7 +130,7 @@ fn permit(
     mandate: &Mandate,
     item: &FetchItem,
     purpose: Option<&Text>,
-    onward: Option<&Text>,
+    onward: Option<&Onward>,
 ) -> Result<Permit, Refusal> {
     let credential = mandate.credential(item.credential).ok_or(Refusal::NotFound)?;
     let decided = decide(&Situation {
@@ -115,7 +140,7 @@ fn permit(
         second_factor: caller.session().is_some(),
         mandate,
         credential,
-        purpose: onward.map_or(Purpose::Work(purpose), Purpose::Onward),
+        purpose: onward.map_or(Purpose::Work(purpose), Onward::purpose),
     });
     let holds_key = |vault: &mut Vault<'_>, permit: &Permit| -> Result<bool, Refusal> {
         Ok(vault.segment(mandate.unit)?.grant(permit.grant()).is_some())
@@ -135,13 +160,16 @@ fn permit(
     if permit.grant() != item.grant || permit.version() != item.version {
         return Err(Refusal::input("credential", "was rotated or granted anew since it was looked up; fetch it again"));
     }
+    if caller.verb() == Verb::Fetch && credential.kind != Kind::Delegated {
+        devices::check_wrapped(vault, caller, mandate, item)?;
+    }
     match (caller.verb(), credential.kind, &credential.second_factor) {
-        (crate::model::Verb::Fetch, Kind::Delegated, _) => Err(Refusal::input(
+        (Verb::Fetch, Kind::Delegated, _) => Err(Refusal::input(
             "credential",
             "is a delegated access and has no secret: log in with your own account on the platform",
         )),
-        (crate::model::Verb::Code, _, SecondFactor::On) | (crate::model::Verb::Fetch, ..) => Ok(permit),
-        (crate::model::Verb::Code, _, SecondFactor::Elsewhere { holder }) => {
+        (Verb::Code, _, SecondFactor::On) | (Verb::Fetch, ..) => Ok(permit),
+        (Verb::Code, _, SecondFactor::Elsewhere { holder }) => {
             Err(Refusal::input("second factor", format!("the code goes to {holder}'s device; ask there")))
         }
         _ => Err(Refusal::input(

@@ -11,6 +11,7 @@ mod caller;
 mod close;
 mod credentials;
 mod destroy;
+mod devices;
 mod draft;
 mod evidence;
 mod exposure;
@@ -18,6 +19,7 @@ mod fetch;
 mod found;
 mod grant;
 mod incident;
+mod invite;
 mod ledgers;
 mod mandates;
 mod members;
@@ -63,12 +65,15 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// How the broker was started; stands in every record.
     pub assurance: Assurance,
+    /// Where newcomers reach it.
+    pub served: api::Served,
 }
 
 /// A broker of one vault.
 pub struct Broker {
     settings: Settings,
     inner: Mutex<Inner>,
+    wrong_tokens: Mutex<invite::WrongTokens>,
 }
 
 #[derive(Default)]
@@ -83,7 +88,7 @@ struct Inner {
 impl Broker {
     /// A broker that opens its vault at the first call.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, inner: Mutex::default() }
+        Self { settings, inner: Mutex::default(), wrong_tokens: Mutex::default() }
     }
 
     fn entropy(&self) -> &dyn Entropy {
@@ -137,6 +142,13 @@ impl Broker {
             Verb::MemberResume => run::<api::MemberResumeCall>(vault, caller, frame, members::resume),
             Verb::MemberFactor => run::<api::MemberFactorCall>(vault, caller, frame, members::factor),
             Verb::MemberRemove => run::<api::MemberRemoveCall>(vault, caller, frame, members::remove),
+            Verb::MemberInvite => run::<api::MemberInviteCall>(vault, caller, frame, invite::invite),
+            Verb::MemberPending => run::<api::MemberPendingCall>(vault, caller, frame, invite::pending),
+            Verb::MemberConfirm => run::<api::MemberConfirmCall>(vault, caller, frame, invite::confirm),
+            Verb::MemberReject => run::<api::MemberRejectCall>(vault, caller, frame, invite::reject),
+            Verb::DeviceList => run::<api::DeviceListCall>(vault, caller, frame, devices::list),
+            Verb::DeviceRemove => run::<api::DeviceRemoveCall>(vault, caller, frame, devices::remove),
+            Verb::WrapShare => run::<api::WrapShareCall>(vault, caller, frame, devices::share),
             Verb::MandateOpen => run::<api::MandateOpenCall>(vault, caller, frame, mandates::open),
             Verb::MandateList => run::<api::MandateListCall>(vault, caller, frame, mandates::list),
             Verb::MandateShow => run::<api::MandateShowCall>(vault, caller, frame, mandates::show),
@@ -214,8 +226,9 @@ impl Gate for Broker {
         })
     }
 
-    fn join(&self, _: Joining) -> Result<(), Refusal> {
-        Err(Refusal::Authentication("the invitation is unknown, was used, or is over".into()))
+    fn join(&self, joining: Joining) -> Result<(), Refusal> {
+        let mut wrong = self.wrong_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        self.with_vault(|vault, _, _| invite::join(vault, &mut wrong, joining))
     }
 }
 

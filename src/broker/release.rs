@@ -2,19 +2,26 @@
 //!
 //! [`release`] and [`release_code`] use up the decision and the record: leaving either out does not compile.
 
+use super::devices::slot;
 use super::recorder::Receipt;
 use super::vault::{Vault, chain_to, changed, seed_context};
 use crate::api::{Refusal, Released};
 use crate::crypto::{Ctx, Key, Seed, Signed, Statement, derive_outer_key, open};
 use crate::ledger::{Outcome, recipient_digest};
-use crate::model::{Blob, Deny, Event, ReleasedItem};
+use crate::model::{Blob, Deny, Device, Event, ReleasedItem};
 use crate::policy::Permit;
 
-/// Takes the outer layer off the secrets that these permits and this record are about.
+/// Takes the outer layer off the secrets that these permits and this record are about, as they are wrapped to the device
+/// that asked.
 ///
 /// # Errors
 /// `SECRET_DESTROYED` where the grant's key is gone; integrity where the record names anything else than the permits.
-pub fn release(vault: &mut Vault<'_>, permits: Vec<Permit>, receipt: &Receipt) -> Result<Vec<Released>, Refusal> {
+pub fn release(
+    vault: &mut Vault<'_>,
+    device: &Device,
+    permits: Vec<Permit>,
+    receipt: &Receipt,
+) -> Result<Vec<Released>, Refusal> {
     let Outcome::Mandate(Event::Released { items, .. }) = receipt.outcome() else {
         return Err(changed("a release record"));
     };
@@ -22,12 +29,13 @@ pub fn release(vault: &mut Vault<'_>, permits: Vec<Permit>, receipt: &Receipt) -
         return Err(changed("a release record"));
     }
     let items = items.clone();
-    permits.into_iter().zip(items).map(|(permit, item)| release_one(vault, permit, item, receipt)).collect()
+    permits.into_iter().zip(items).map(|(permit, item)| release_one(vault, device, permit, item, receipt)).collect()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a permit is used up by its release")]
 fn release_one(
     vault: &mut Vault<'_>,
+    device: &Device,
     permit: Permit,
     item: ReleasedItem,
     receipt: &Receipt,
@@ -38,15 +46,19 @@ fn release_one(
         return Err(changed("a release record"));
     }
     let secret = vault.store.secret(unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
-    let wrap = vault.store.wrap(unit, permit.grant(), credential)?.ok_or_else(|| changed("a wrap"))?;
-    let member = vault.roster.member(permit.member()).ok_or(Deny::NotGranted)?;
+    if device.bundle.member != permit.member() || !device.is_active() {
+        return Err(Deny::NotGranted.into());
+    }
+    let recipient = recipient_digest(&device.bundle.enc);
+    let wrap = vault.store.wrap(unit, permit.grant(), credential, &slot(permit.grant(), &recipient))?;
+    let wrap = wrap.ok_or_else(|| changed("a wrap"))?;
     let ctx = Ctx {
         vault: vault.id(),
         mandate: unit,
         credential,
         version,
         to: Some((permit.grant(), permit.member())),
-        recipient: recipient_digest(&member.bundle.enc),
+        recipient,
     };
     let grant_key = vault.segment(unit)?.grant(permit.grant()).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
     let inner = derive_outer_key(&grant_key, &ctx).take_off(&wrap.outer).map_err(|_| changed("a wrap"))?;

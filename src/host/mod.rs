@@ -43,7 +43,13 @@ impl LocalHost {
             keys: self.epoch_keys(vault, place),
             entropy: Arc::clone(&self.entropy),
         };
-        Settings { database: places.database(), home, clock: Arc::clone(&self.clock), assurance: Assurance::Solo }
+        Settings {
+            database: places.database(),
+            home,
+            clock: Arc::clone(&self.clock),
+            assurance: Assurance::Solo,
+            served: places::read_served(places),
+        }
     }
 
     fn epoch_keys(&self, vault: VaultId, place: &EpochKeyPlace) -> Arc<dyn EpochKeys> {

@@ -1,6 +1,6 @@
 //! Directories and files of a vault: private, this account's own, never behind a link, never written over.
 
-use crate::api::{EpochKeyPlace, Places, Refusal};
+use crate::api::{EpochKeyPlace, Places, Refusal, Served};
 use crate::model::VaultId;
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,12 @@ pub fn read_config(places: &Places) -> Result<EpochKeyPlace, Refusal> {
     let config: Config = serde_json::from_slice(&text)
         .map_err(|_| Refusal::input(path.display().to_string(), "is not a broker configuration of this version"))?;
     Ok(config.epoch_key)
+}
+
+/// Where `serve` serves this vault's broker, as it says in `served.json`; nowhere where it never did.
+pub fn read_served(places: &Places) -> Served {
+    let text = fs::read(places.state.join("served.json")).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// Remembers where this vault's epoch keys are.

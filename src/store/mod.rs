@@ -280,13 +280,21 @@ impl Store {
         Ok(self.conn.prepare_cached(sql)?.query_row(key, read).optional()?)
     }
 
-    /// The wrap of a credential to a grant.
+    /// The wrap of a credential to a recipient under a grant.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn wrap(&self, unit: UnitId, grant: GrantId, credential: CredentialId) -> Result<Option<WrapRow>> {
-        let sql = "SELECT outer_wrap, statement FROM wraps WHERE unit = $1 AND grant_id = $2 AND credential = $3";
-        let key = params![unit.bytes().as_slice(), grant.bytes().as_slice(), credential.bytes().as_slice()];
+    pub fn wrap(
+        &self,
+        unit: UnitId,
+        grant: GrantId,
+        credential: CredentialId,
+        recipient: &Digest,
+    ) -> Result<Option<WrapRow>> {
+        let sql = "SELECT outer_wrap, statement FROM wraps
+                   WHERE unit = $1 AND grant_id = $2 AND credential = $3 AND recipient = $4";
+        let (unit, grant) = (unit.bytes().as_slice(), grant.bytes().as_slice());
+        let key = params![unit, grant, credential.bytes().as_slice(), recipient.bytes().as_slice()];
         let read = |row: &rusqlite::Row<'_>| Ok(WrapRow { outer: row.get(0)?, statement: row.get(1)? });
         Ok(self.conn.prepare_cached(sql)?.query_row(key, read).optional()?)
     }
@@ -512,16 +520,36 @@ impl Write<'_> {
         self.one("a secret", sql, params![key.0, key.1, version, row.ct, row.rec, row.statement])
     }
 
-    /// The wrap of a credential to a grant; in place of an earlier version's.
+    /// The wrap of a credential to a recipient under a grant; in place of an earlier version's.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn put_wrap(&self, unit: UnitId, grant: GrantId, credential: CredentialId, row: &WrapRow) -> Result<()> {
-        let sql = "INSERT INTO wraps (unit, grant_id, credential, outer_wrap, statement) VALUES ($1, $2, $3, $4, $5)
-                   ON CONFLICT (unit, grant_id, credential)
+    pub fn put_wrap(
+        &self,
+        unit: UnitId,
+        grant: GrantId,
+        credential: CredentialId,
+        recipient: &Digest,
+        row: &WrapRow,
+    ) -> Result<()> {
+        let sql = "INSERT INTO wraps (unit, grant_id, credential, recipient, outer_wrap, statement)
+                   VALUES ($1, $2, $3, $4, $5, $6)
+                   ON CONFLICT (unit, grant_id, credential, recipient)
                    DO UPDATE SET outer_wrap = excluded.outer_wrap, statement = excluded.statement";
-        let key = (unit.bytes().as_slice(), grant.bytes().as_slice(), credential.bytes().as_slice());
-        self.one("a wrap", sql, params![key.0, key.1, key.2, row.outer, row.statement])
+        let (unit, grant) = (unit.bytes().as_slice(), grant.bytes().as_slice());
+        let (credential, recipient) = (credential.bytes().as_slice(), recipient.bytes().as_slice());
+        self.one("a wrap", sql, params![unit, grant, credential, recipient, row.outer, row.statement])
+    }
+
+    /// The wraps to one recipient under a grant: a device that was removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_wraps_to(&self, unit: UnitId, grant: GrantId, recipient: &Digest) -> Result<()> {
+        let sql = "DELETE FROM wraps WHERE unit = $1 AND grant_id = $2 AND recipient = $3";
+        let key = params![unit.bytes().as_slice(), grant.bytes().as_slice(), recipient.bytes().as_slice()];
+        self.txn.prepare_cached(sql)?.execute(key)?;
+        Ok(())
     }
 
     /// The wraps of a grant that ended.

@@ -3,6 +3,7 @@
 mod anchor;
 mod cli;
 mod codes;
+mod devices;
 mod keyring;
 mod killed;
 mod ledger;
