@@ -4,7 +4,7 @@
 use mandatum::agent::revocation::Wire;
 use mandatum::agent::{KernelKeys, System};
 use mandatum::api::Host;
-use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, own_from_stdin};
+use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, over_network, own_from_stdin};
 use mandatum::host::{LocalHost, SystemClock};
 use mandatum::model::Clock;
 use std::process::ExitCode;
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         terminal: &mut RealTerminal,
         wait: &std::thread::sleep,
         wire: Wire::new,
+        reach: &over_network,
         demo: Some(&demo),
     };
     ExitCode::from(cli.run(&mut edge))

@@ -1,5 +1,6 @@
 //! Identity files and the recovery kit: keys that are made on the member's machine and leave it only sealed.
 
+use super::invitation::first_device;
 use crate::crypto::{
     AgeKey, Entropy, IdentityError, PublicKey, Secret, SignKey, Signed, Topic, open_sealed_file, seal_file, wrap_note,
 };
@@ -38,6 +39,8 @@ pub struct Identity {
     pub member: MemberId,
     /// The member's name.
     pub name: Name,
+    /// What this device is called among the member's own.
+    pub device: Name,
     /// Signs requests and statements.
     pub sign: SignKey,
     /// Opens inner wraps.
@@ -53,15 +56,27 @@ pub(super) struct Stored {
     name: Name,
     sign: Zeroizing<Vec<u8>>,
     enc: Zeroizing<Vec<u8>>,
+    device: Name,
 }
 
 impl Identity {
-    /// Fresh keys for a member of a vault.
+    /// Fresh keys for a new member of a vault, on their first device.
     pub fn generate(vault: VaultId, root: PublicKey, name: Name, entropy: &dyn Entropy) -> Self {
         let mut id = [0; 16];
         entropy.fill(&mut id);
+        Self::generate_for((vault, root), MemberId(id), name, first_device(), entropy)
+    }
+
+    /// Fresh keys for one device of a member.
+    pub fn generate_for(
+        (vault, root): (VaultId, PublicKey),
+        member: MemberId,
+        name: Name,
+        device: Name,
+        entropy: &dyn Entropy,
+    ) -> Self {
         let sign = SignKey::generate(entropy);
-        Self { vault, root, member: MemberId(id), name, sign, enc: AgeKey::generate() }
+        Self { vault, root, member, name, device, sign, enc: AgeKey::generate() }
     }
 
     /// The public keys.
@@ -70,6 +85,7 @@ impl Identity {
             vault: self.vault,
             member: self.member,
             name: self.name.clone(),
+            device: self.device.clone(),
             sign: self.sign.public(),
             enc: self.enc.recipient(),
         }
@@ -87,6 +103,7 @@ impl Identity {
     pub fn save(&self, dir: &Path, passphrase: &Secret, entropy: &dyn Entropy) -> Result<(), IdentityFileError> {
         let plain = Secret::new(postcard::to_stdvec(&self.stored()).unwrap_or_else(|_| unreachable!("plain data")));
         let file = seal_file(IDENTITY_MAGIC, &plain, passphrase, entropy);
+        make_private_dir(dir)?;
         write_new(&identity_path(dir, self.vault, &self.name), &file)?;
         Ok(())
     }
@@ -114,6 +131,7 @@ impl Identity {
             name: self.name.clone(),
             sign: Zeroizing::new(self.sign.seed().expose().to_vec()),
             enc: Zeroizing::new(self.enc.text().expose().to_vec()),
+            device: self.device.clone(),
         }
     }
 
@@ -124,6 +142,7 @@ impl Identity {
             root: stored.root,
             member: stored.member,
             name: stored.name,
+            device: stored.device,
             sign: SignKey::from_seed(&seed),
             enc: AgeKey::parse(&Secret::copy_of(&stored.enc))?,
         })

@@ -5,6 +5,7 @@
 //! context, ciphertext and data key. Only then is anything decrypted.
 
 mod identity;
+mod invitation;
 mod pins;
 mod profile;
 mod program;
@@ -15,9 +16,10 @@ mod wrapping;
 
 pub use crate::crypto::{Entropy, Fields, Key, Secret, Seed, SeedError, SignKey, System, Topic, hash};
 pub use identity::{Identity, IdentityFileError, KIT_MAGIC, Kit, Newcomer, identity_path, new_kit, open_kit, seal_kit};
+pub use invitation::{Invitation, InvitationError, LOCAL};
 pub use pins::Pins;
 pub use profile::Profile;
-pub use program::{AgentError, Fetched, Program};
+pub use program::{AgentError, Fetched, Program, SharedWith};
 pub use remote::RemoteGate;
 pub use session::{KernelKeys, Session, SessionError, SessionKeys, Sessions};
 pub use wrapping::{NewSecret, Prepared};

@@ -57,6 +57,11 @@ impl Profile {
         super::identity::make_private_dir(dir)?;
         super::identity::write_new(&path(dir), &super::identity::to_json(self))
     }
+
+    /// Takes a profile away again; none there is no error.
+    pub fn remove(dir: &Path) {
+        let _ = std::fs::remove_file(path(dir));
+    }
 }
 
 fn path(dir: &Path) -> PathBuf {

@@ -4,19 +4,21 @@ use super::identity::{Identity, Newcomer, to_json};
 use super::pins::Pins;
 use super::wrapping::{NewSecret, Prepared, wrap_onward, wrap_version};
 use crate::api::{
-    self, Call, CodeLoad, FORMAT, FetchAsk, FetchItem, Frame, Gate, Hello, LocateAsk, Located, MandateView, NameAsk,
-    Nothing, Proof, RecipientLine, RecipientsAsk, Refusal, Released, Request, Seen, UnlockAnswer, UnlockAsk, WrapsLoad,
+    self, Call, CodeLoad, DeviceListAsk, FORMAT, FetchAsk, FetchItem, Frame, Gate, Hello, LocateAsk, Located,
+    MandateView, MemberLine, MissingWrap, NameAsk, Nothing, PendingLine, Proof, RecipientLine, RecipientsAsk, Refusal,
+    Released, Request, Seen, UnlockAnswer, UnlockAsk, WrapShareAsk, WrapsLoad,
 };
 use crate::crypto::{
     Ctx, Dek, Entropy, Fields, Key, Secret, Signed, Statement, Topic, commitment, derive_reuse_tag, hash, open_ct,
     open_inner, open_note, wrap_note,
 };
 use crate::ledger::{
-    Admission, Charter, Checkpoint, Directory, Outcome, Record, from_blob, leaf_of, recipient_digest, verify_inclusion,
+    Admission, Charter, Checkpoint, Directory, Outcome, Record, from_blob, leaf_of, open_bundle, recipient_digest,
+    verify_inclusion,
 };
 use crate::model::{
-    Blob, Bundle, CredentialFacts, CredentialId, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
-    RequestId, ReuseTag, Role, RowId, SecondFactor, SessionId, Text, UnitId,
+    Blob, Bundle, CredentialFacts, CredentialId, Digest, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
+    RequestId, ReuseTag, Role, RowId, SecondFactor, SessionId, SharedItem, Text, UnitId,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +49,17 @@ pub struct Fetched {
     pub fields: Fields,
 }
 
-/// The grants under a row, with the keys of whom each is for.
+/// A device that data keys were shared with, and how many.
+pub struct SharedWith {
+    /// The device.
+    pub device: Name,
+    /// How many secrets it can open from now on.
+    pub shared: u64,
+    /// How many it still cannot, since this device cannot read them either.
+    pub left: u64,
+}
+
+/// The grants under a row, with the keys of each device each is for.
 type Readers = Vec<(GrantId, Bundle)>;
 
 /// A member's program, unlocked.
@@ -354,21 +366,118 @@ impl Program {
         Ok(Newcomer { identity, admission, reuse_key })
     }
 
-    /// Signs new roles over a member's known keys.
+    /// Signs new roles over a member's known keys, and wraps the reuse key to each device in use where they need it.
     ///
     /// # Errors
     /// [`AgentError`].
     pub fn admit_again(
         &self,
-        admissions: &[Blob],
+        member: MemberId,
         roles: BTreeSet<Role>,
-    ) -> Result<(Signed, Option<Blob>), AgentError> {
-        let broken = || AgentError::Untrusted("the member's admission cannot be read");
-        let signed = admissions.last().and_then(from_blob).ok_or_else(broken)?;
-        let old: Admission = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| broken())?;
-        let bundle: Bundle = serde_json::from_slice(old.bundle.unverified_bytes()).map_err(|_| broken())?;
+    ) -> Result<(Signed, Vec<(Name, Blob)>), AgentError> {
+        let (lines, directory) = self.roster()?;
+        let line = lines.iter().find(|line| line.member == member).ok_or(Refusal::NotFound)?;
+        let mut reuse_keys = Vec::new();
+        for bundle in devices_in(line, &directory)? {
+            reuse_keys.extend(self.reuse_key_for(&bundle, &roles)?.map(|key| (bundle.device, key)));
+        }
+        // The newest admission that is over keys in use: whose they are was verified just now.
+        let said = line.admissions.iter().rev().filter_map(read_admission);
+        let mut over_used = said.filter(|(_, bundle)| line.devices.iter().any(|mark| mark.key == bundle.sign));
+        let (newest, _) = over_used.next().ok_or(AgentError::Untrusted("the member's admission cannot be read"))?;
+        Ok((self.sign_admission(newest.bundle, roles), reuse_keys))
+    }
+
+    /// The keys that were handed in under an invitation, if they are signed by themselves and are what was invited; and
+    /// the roles they would be admitted with.
+    ///
+    /// # Errors
+    /// [`AgentError::Untrusted`].
+    pub fn pending_keys(&self, line: &PendingLine) -> Result<(Signed, BTreeSet<Role>), AgentError> {
+        let others = || AgentError::Untrusted("the keys are not what was invited, or not signed by themselves");
+        let signed = line.bundle.clone().ok_or_else(others)?;
+        let (bundle, invited) = (open_bundle(&signed).ok_or_else(others)?, &line.invited);
+        let fits =
+            bundle.vault == self.identity.vault && bundle.name == invited.name && bundle.device == invited.device;
+        if !fits || invited.of.is_some_and(|member| member != bundle.member) {
+            return Err(others());
+        }
+        let Some(member) = invited.of else { return Ok((signed, invited.roles.clone())) };
+        // A device comes with the roles its member has: those an owner signed last, not those the broker says.
+        let (lines, _) = self.roster()?;
+        let line = lines.iter().find(|line| line.member == member).ok_or_else(others)?;
+        let last = line.admissions.last().and_then(read_admission).ok_or_else(others)?.0;
+        if last.roles != line.roles || !line.name.same(bundle.name.as_str()) {
+            return Err(AgentError::Untrusted("the member's roles are other than an owner signed last"));
+        }
+        Ok((signed, last.roles))
+    }
+
+    /// Signs the admission of keys that were handed in, exactly these, and wraps the reuse key to them where needed.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn confirm(&self, keys: Signed, roles: BTreeSet<Role>) -> Result<(Signed, Option<Blob>), AgentError> {
+        let bundle = open_bundle(&keys).ok_or(AgentError::Untrusted("the keys are not signed by themselves"))?;
         let reuse_key = self.reuse_key_for(&bundle, &roles)?;
-        Ok((self.sign_admission(old.bundle, roles), reuse_key))
+        Ok((self.sign_admission(keys, roles), reuse_key))
+    }
+
+    /// Wraps what a member holds to those of their devices that cannot open it yet: one's own, or, for a lead, those of
+    /// a member under one's rows. The read is recorded, naming every secret.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn share(&self, name: Option<Name>) -> Result<Vec<SharedWith>, AgentError> {
+        let unsigned = || AgentError::Untrusted("a device's keys are not signed by an owner");
+        let own = name.as_ref().is_none_or(|name| name.same(self.identity.name.as_str()));
+        let ask = DeviceListAsk { name };
+        let (lines, _, _, charters) = self.exchange::<api::DeviceListCall>(None, None, ask, &())?;
+        let mut report = Vec::new();
+        for line in lines.into_iter().filter(|line| line.removed.is_none() && !line.missing.is_empty()) {
+            let mut directory = charters.clone();
+            for admission in line.admissions.iter().filter_map(from_blob) {
+                directory.admit(&admission).map_err(|_| unsigned())?;
+            }
+            let bundle = directory.device(line.member, &line.key).ok_or_else(unsigned)?;
+            if own && line.member != self.identity.member {
+                return Err(AgentError::Untrusted("the device is another member's"));
+            }
+            let mut by_grant: BTreeMap<(UnitId, GrantId), Vec<&MissingWrap>> = BTreeMap::new();
+            for missing in line.missing.iter().filter(|missing| missing.through.is_some()) {
+                by_grant.entry((missing.unit, missing.grant)).or_default().push(missing);
+            }
+            let mut shared = 0;
+            for ((unit, grant), missing) in by_grant {
+                shared += self.share_grant(unit, grant, bundle, &missing)?;
+            }
+            let left = u64::try_from(line.missing.len()).unwrap_or(0).saturating_sub(shared);
+            report.push(SharedWith { device: line.device.clone(), shared, left });
+        }
+        Ok(report)
+    }
+
+    fn share_grant(
+        &self,
+        unit: UnitId,
+        grant: GrantId,
+        device: &Bundle,
+        missing: &[&MissingWrap],
+    ) -> Result<u64, AgentError> {
+        let read = |missing: &&MissingWrap| {
+            let (credential, version) = (missing.credential, missing.version);
+            missing.through.map(|grant| FetchItem { credential, version, grant })
+        };
+        let items = missing.iter().filter_map(read).collect();
+        let ask = FetchAsk { items, purpose: None, onward: Some(device.member) };
+        let (mut load, mut items) = (WrapsLoad::default(), Vec::new());
+        for (ctx, dek, released) in self.fetch_keys(unit, ask)? {
+            load.wraps.push(wrap_onward(&self.identity, &ctx, &dek, &released, grant, device)?);
+            items.push(SharedItem { credential: released.credential, version: released.version });
+        }
+        let count = u64::try_from(items.len()).unwrap_or(0);
+        self.send::<api::WrapShareCall>(Some(unit), None, WrapShareAsk { grant, device: device.sign, items }, &load)?;
+        Ok(count)
     }
 
     fn sign_admission(&self, bundle: Signed, roles: BTreeSet<Role>) -> Signed {
@@ -494,16 +603,20 @@ impl Program {
         let mut load = WrapsLoad::default();
         if !items.is_empty() {
             let ask = FetchAsk { items, purpose: None, onward: Some(facts.member) };
-            let bundle = self.member_keys(facts.member)?;
+            let (lines, directory) = self.roster()?;
+            let line = lines.iter().find(|line| line.member == facts.member).ok_or(Refusal::NotFound)?;
+            let devices = devices_in(line, &directory)?;
             for (ctx, dek, released) in self.fetch_keys(unit, ask)? {
-                load.wraps.push(wrap_onward(&self.identity, &ctx, &dek, &released, facts.id, &bundle)?);
+                for device in &devices {
+                    load.wraps.push(wrap_onward(&self.identity, &ctx, &dek, &released, facts.id, device)?);
+                }
             }
         }
         self.send::<api::GrantCall>(Some(unit), None, api::GrantAsk { grant: facts, answers }, &load)
     }
 
-    /// A member's keys, through the admissions an owner signed.
-    fn member_keys(&self, member: MemberId) -> Result<Bundle, AgentError> {
+    /// The members as the broker lists them, and their keys through the admissions an owner signed.
+    fn roster(&self) -> Result<(Vec<MemberLine>, Directory), AgentError> {
         let (lines, _, _, mut directory) = self.exchange::<api::MemberListCall>(None, None, Nothing {}, &())?;
         // Owners first: they vouch for the others.
         let mut waiting: Vec<Signed> =
@@ -513,7 +626,10 @@ impl Program {
             before = waiting.len();
             waiting.retain(|admission| directory.admit(admission).is_err());
         }
-        directory.member(member).cloned().ok_or(AgentError::Untrusted("no owner vouches for this member's keys"))
+        if !waiting.is_empty() {
+            return Err(AgentError::Untrusted("no owner vouches for a member's keys"));
+        }
+        Ok((lines, directory))
     }
 
     /// Everyone the credentials of these rows are wrapped to, with keys verified through the roster.
@@ -521,17 +637,17 @@ impl Program {
         let unsigned = || AgentError::Untrusted("a reader's keys are not signed by an owner");
         let ask = RecipientsAsk { rows: rows.into_iter().collect() };
         let (lines, _, _, charters) = self.exchange::<api::RecipientsCall>(Some(unit), None, ask, &())?;
-        let mut verified: BTreeMap<MemberId, Bundle> = BTreeMap::new();
+        let mut verified: BTreeMap<(MemberId, Digest), Bundle> = BTreeMap::new();
         let mut readers: BTreeMap<RowId, Readers> = BTreeMap::new();
-        for RecipientLine { row, grant, member, admissions } in lines {
-            let bundle = match verified.entry(member) {
+        for RecipientLine { row, grant, member, device, admissions } in lines {
+            let bundle = match verified.entry((member, device)) {
                 Entry::Occupied(known) => known.get().clone(),
                 Entry::Vacant(new) => {
                     let mut directory = charters.clone();
                     for admission in admissions.iter().filter_map(from_blob) {
                         directory.admit(&admission).map_err(|_| unsigned())?;
                     }
-                    new.insert(directory.member(member).ok_or_else(unsigned)?.clone()).clone()
+                    new.insert(directory.device(member, &device).ok_or_else(unsigned)?.clone()).clone()
                 }
             };
             readers.entry(row).or_default().push((grant, bundle));
@@ -566,6 +682,20 @@ fn item(found: &Located) -> Result<FetchItem, AgentError> {
     Ok(FetchItem { credential: found.credential, version: found.version, grant })
 }
 
+/// The keys of a member's devices in use, each under an owner's signature.
+fn devices_in(line: &MemberLine, directory: &Directory) -> Result<Vec<Bundle>, AgentError> {
+    let unsigned = || AgentError::Untrusted("no owner vouches for this member's keys");
+    let keys = line.devices.iter().map(|mark| directory.device(line.member, &mark.key).cloned().ok_or_else(unsigned));
+    keys.collect()
+}
+
+/// An admission with the keys it is over; whose signature it is, a directory says.
+fn read_admission(blob: &Blob) -> Option<(Admission, Bundle)> {
+    let admission: Admission = serde_json::from_slice(from_blob(blob)?.unverified_bytes()).ok()?;
+    let bundle = open_bundle(&admission.bundle)?;
+    Some((admission, bundle))
+}
+
 /// A statement under the key of an admitted author, or of the owner root after a recovery.
 fn verify_statement(
     signed: &Signed,
@@ -575,16 +705,17 @@ fn verify_statement(
 ) -> Result<Statement, AgentError> {
     let refused = || AgentError::Untrusted("the author's statement is not signed by an admitted member");
     let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| refused())?;
+    let own = said.author == me.member && *signed.claimed_key() == me.sign.public();
     let key = if signed.claimed_key() == directory.root() {
         *directory.root()
-    } else if said.author == me.member {
+    } else if own {
         me.sign.public()
     } else {
         let mut directory = directory.clone();
         for admission in admissions.iter().filter_map(from_blob) {
             directory.admit(&admission).map_err(|_| refused())?;
         }
-        directory.member(said.author).ok_or_else(refused)?.sign
+        directory.device(said.author, signed.claimed_key()).ok_or_else(refused)?.sign
     };
     signed.open(Topic::Statement, &key).map_err(|_| refused())?;
     Ok(said)

@@ -42,6 +42,8 @@ pub struct Session {
     pub until: Instant,
     /// When it was used last.
     pub used: Instant,
+    /// The signing key of the device it was begun on: it is good for no other.
+    pub key: Digest,
 }
 
 /// The part that belongs to no mandate.
@@ -71,6 +73,8 @@ pub struct Core {
     pub unfinished: Vec<UnitId>,
     /// Whether a member showed a newer head than this broker has: nothing is released until an owner's restart.
     pub rolled_back: bool,
+    /// Signing keys of devices that were removed: an older roster put back must not bring them back either.
+    pub gone_keys: Vec<Digest>,
 }
 
 /// The part that belongs to one unit.
@@ -142,6 +146,8 @@ pub enum Change {
     Over(SessionId),
     /// All sessions of a member are over.
     AllOver(MemberId),
+    /// A device was removed: by its signing key; its sessions are over.
+    KeyGone(Digest),
 }
 
 impl Change {
@@ -176,6 +182,7 @@ impl Core {
             gone: Vec::new(),
             unfinished: Vec::new(),
             rolled_back: false,
+            gone_keys: Vec::new(),
         }
     }
 
@@ -218,6 +225,10 @@ impl Core {
             Change::Unfinished(units) => self.unfinished = units,
             Change::RolledBack(is) => self.rolled_back = is,
             Change::Gone(member) => self.gone.push(member),
+            Change::KeyGone(key) => {
+                self.sessions.retain(|session| session.key != key);
+                self.gone_keys.push(key);
+            }
             Change::Head(..)
             | Change::Opened { .. }
             | Change::Granted(..)

@@ -15,7 +15,7 @@ pub use host::{
 pub use verbs::*;
 pub use views::*;
 
-use crate::crypto::Signed;
+use crate::crypto::{Hasher, Signed};
 use crate::model::{Blob, Deny, Digest, MemberId, Nonce, SessionId, UnitId, VaultId, Verb};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -114,6 +114,25 @@ pub struct Joining {
     pub seed: Option<Zeroizing<Vec<u8>>>,
     /// A code that confirms the seed, or the member's own.
     pub code: String,
+}
+
+/// What a broker says to keys that were handed in and that no owner has confirmed yet.
+pub const NOT_CONFIRMED: &str =
+    "your keys are not confirmed yet: read their fingerprint to the owner who invited you, then try again";
+
+/// What a broker keeps of an invitation's token.
+pub fn token_digest(token: &str) -> Digest {
+    Hasher::default().with(b"mandatum/invitation/1\0").with(token.as_bytes()).finish()
+}
+
+/// Where a broker is served, as a newcomer's program needs it. `serve` writes it into the state directory.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Served {
+    /// The places, in the order to try.
+    pub urls: Vec<String>,
+    /// SHA-256 of the subject public key info of the TLS key shown there; none where only a socket is served.
+    pub pin: Option<Digest>,
 }
 
 /// A verb's types.

@@ -1,15 +1,15 @@
 //! One request type per verb.
 
 use super::views::{
-    CredentialLine, DueLine, ExposureLine, IncidentView, Located, LogLine, MandateLine, MandateView, MemberLine,
-    Overview, Proof, RecipientLine, Released, ReuseLine, VerifyReport,
+    CredentialLine, DeviceLine, DueLine, ExposureLine, IncidentView, Located, LogLine, MandateLine, MandateView,
+    MemberLine, Overview, PendingLine, Proof, RecipientLine, Released, ReuseLine, VerifyReport,
 };
-use super::{Call, Seen};
+use super::{Call, Seen, Served};
 use crate::crypto::{Ctx, Hasher, Signed};
 use crate::model::{
     Blob, CredentialFacts, CredentialId, Date, Digest, Draft, Evidence, GrantFacts, GrantId, IncidentFacts, IncidentId,
-    Instant, Jurisdiction, MemberId, Name, NewVersion, Nonce, Permission, RequestId, ReuseTag, Reviewed, RowId,
-    SecondFactor, SessionId, Step, Text, UnitId, Verb, Wish, Zone,
+    Instant, InvitedFacts, Jurisdiction, MemberId, Name, NewVersion, Nonce, Permission, RequestId, ReuseTag, Reviewed,
+    RowId, SecondFactor, SessionId, SharedItem, Step, Text, UnitId, Verb, Wish, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -41,6 +41,12 @@ calls! {
     MemberResumeCall = MemberResume { MemberAsk } load () => ();
     MemberFactorCall = MemberFactor { MemberAsk } load EnrolLoad => ();
     MemberRemoveCall = MemberRemove { MemberAsk } load () => RevokedAnswer;
+    MemberInviteCall = MemberInvite { MemberInviteAsk } load () => Instant;
+    MemberPendingCall = MemberPending { Nothing } load () => PendingAnswer;
+    MemberConfirmCall = MemberConfirm { MemberConfirmAsk } load () => ();
+    MemberRejectCall = MemberReject { MemberRejectAsk } load () => ();
+    DeviceListCall = DeviceList { DeviceListAsk } load () => Vec<DeviceLine>;
+    DeviceRemoveCall = DeviceRemove { DeviceRemoveAsk } load () => ();
     MandateOpenCall = MandateOpen { MandateOpenAsk } load () => UnitId;
     MandateImportCall = MandateImport { MandateImportAsk } load () => UnitId;
     MandateAnswerCall = MandateAnswer { MandateAnswerAsk } load () => ();
@@ -60,6 +66,7 @@ calls! {
     ReuseCall = Reuse { ReuseAsk } load () => Vec<ReuseLine>;
     RecipientsCall = Recipients { RecipientsAsk } load () => Vec<RecipientLine>;
     GrantCall = Grant { GrantAsk } load WrapsLoad => GrantId;
+    WrapShareCall = WrapShare { WrapShareAsk } load WrapsLoad => ();
     RevokeCall = Revoke { RevokeAsk } load () => RevokedAnswer;
     RequestCall = Request { RequestAsk } load () => ();
     DenyCall = Deny { DenyAsk } load () => ();
@@ -127,8 +134,55 @@ asks! {
         member: MemberId,
         /// The owner's signature over the bundle and the new roles.
         admission: Signed,
-        /// The reuse key, wrapped to the member.
+        /// The reuse key, wrapped to each device in use, by the device's name.
+        reuse_keys: Vec<(Name, Blob)>,
+    }
+    /// An invitation to keep: of the token, its digest alone.
+    MemberInviteAsk {
+        /// To what.
+        invited: InvitedFacts,
+        /// For how long, milliseconds; cut to 7 days.
+        valid_ms: i64,
+    }
+    /// Invitations, and keys that wait.
+    PendingAnswer {
+        /// Where newcomers reach the broker.
+        served: Served,
+        /// Each of them.
+        waiting: Vec<PendingLine>,
+    }
+    /// Keys to confirm.
+    MemberConfirmAsk {
+        /// The owner's signature over exactly the keys that were handed in, and the roles.
+        admission: Signed,
+        /// The reuse key, wrapped to them; leads and owners need it.
         reuse_key: Option<Blob>,
+    }
+    /// An invitation to end.
+    MemberRejectAsk {
+        /// The digest of its token.
+        token: Digest,
+    }
+    /// Whose devices.
+    DeviceListAsk {
+        /// The member; none: who asks.
+        name: Option<Name>,
+    }
+    /// A device to remove.
+    DeviceRemoveAsk {
+        /// Whose.
+        name: Name,
+        /// Its name.
+        device: Name,
+    }
+    /// Wraps for a further device of a grant's member.
+    WrapShareAsk {
+        /// The member's grant.
+        grant: GrantId,
+        /// The device's signing key.
+        device: Digest,
+        /// What, in the order of the wraps.
+        items: Vec<SharedItem>,
     }
     /// A member by name.
     MemberAsk {

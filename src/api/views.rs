@@ -4,8 +4,8 @@ use super::Seen;
 use crate::crypto::Signed;
 use crate::ledger::{Assurance, Record};
 use crate::model::{
-    Blob, CredentialId, Deny, Digest, GrantId, Incident, IncidentKind, Instant, Jurisdiction, Kind, Mandate, MemberId,
-    Name, ReuseTag, Role, RowId, Strength, Text, UnitId, Verb, Wish, Zone,
+    Blob, CredentialId, Deny, Digest, GrantId, Incident, IncidentKind, Instant, InvitedFacts, Jurisdiction, Kind,
+    Mandate, MemberId, Name, ReuseTag, Role, RowId, Strength, Text, UnitId, Verb, Wish, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,66 @@ views! {
         separation_missing: bool,
         /// Every admission, oldest first: the newest one for new roles to be signed over the same keys.
         admissions: Vec<Blob>,
+        /// The devices in use, oldest first.
+        devices: Vec<DeviceMark>,
+    }
+    /// A device, as it is named where its keys are meant. The keys themselves stand in the member's admissions.
+    DeviceMark {
+        /// Its name among the member's own.
+        device: Name,
+        /// Its signing key.
+        key: Digest,
+    }
+    /// An invitation, or the keys that were handed in under it.
+    PendingLine {
+        /// To what.
+        invited: InvitedFacts,
+        /// Good before this.
+        until: Instant,
+        /// The keys handed in, signed by themselves; none: it was not used yet.
+        bundle: Option<Signed>,
+        /// When they came.
+        joined: Option<Instant>,
+        /// The operator whose permission is to be put on file.
+        operator: Option<Name>,
+    }
+    /// A device of a member.
+    DeviceLine {
+        /// The member.
+        member: MemberId,
+        /// The member's name.
+        name: Name,
+        /// The device's name.
+        device: Name,
+        /// Its signing key.
+        key: Digest,
+        /// Since when.
+        since: Instant,
+        /// When it was removed, if it was.
+        removed: Option<Instant>,
+        /// Whether the request came from it.
+        here: bool,
+        /// What the member holds and this device has no key for yet, as far as the asker may know.
+        missing: Vec<MissingWrap>,
+        /// Admissions that lead to its keys.
+        admissions: Vec<Blob>,
+    }
+    /// A secret that a device has no key for yet.
+    MissingWrap {
+        /// The mandate.
+        unit: UnitId,
+        /// Operator.
+        operator: Name,
+        /// System.
+        system: Name,
+        /// The member's grant.
+        grant: GrantId,
+        /// The credential.
+        credential: CredentialId,
+        /// Its version.
+        version: u32,
+        /// The grant by which the asking device can read it; none where it cannot.
+        through: Option<GrantId>,
     }
     /// A mandate in a list.
     MandateLine {
@@ -150,6 +210,8 @@ views! {
         grant: GrantId,
         /// The member.
         member: MemberId,
+        /// The signing key of the member's device; each device in use has a line.
+        device: Digest,
         /// Admissions that lead to the member's keys, each after those of its signer.
         admissions: Vec<Blob>,
     }

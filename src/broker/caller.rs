@@ -1,12 +1,13 @@
 //! Who asks: proven by signature before anything is looked at.
 
+use super::invite::joined_keys;
 use super::recorder::Receipt;
 use super::vault::Vault;
 use super::{Task, Turn, decides_itself};
-use crate::api::{FORMAT, Frame, Refusal, Request};
-use crate::crypto::{PublicKey, Signed, Topic};
+use crate::api::{FORMAT, Frame, NOT_CONFIRMED, Refusal, Request};
+use crate::crypto::{Signed, Topic};
 use crate::ledger::{Assurance, Outcome};
-use crate::model::{Deny, Member, MemberId, Roster, SessionId, Standing, UnitId, Verb};
+use crate::model::{Deny, Device, Member, MemberId, Roster, SessionId, Standing, UnitId, Verb};
 use crate::policy::{self, Scope};
 use serde::de::IgnoredAny;
 
@@ -16,11 +17,10 @@ pub const IDLE_MS: i64 = 15 * 60 * 1000;
 /// Who signed a request, by a roster that may have changed since.
 pub struct Signer {
     claim: Request<IgnoredAny>,
-    key: PublicKey,
 }
 
 impl Signer {
-    /// Checks a request's signature with the key of the member it names.
+    /// Checks a request's signature with a key of the member it names.
     ///
     /// # Errors
     /// One sentence for everything: what was wrong tells an attacker nothing.
@@ -28,9 +28,19 @@ impl Signer {
         // What it claims is read to know whose key to check with; nothing is done by it before the check.
         let claim: Request<IgnoredAny> =
             serde_json::from_slice(frame.request.unverified_bytes()).map_err(|_| unproven())?;
-        let key = roster.member(claim.member).ok_or_else(unproven)?.bundle.sign;
-        frame.request.open(Topic::Request, &key).map_err(|_| unproven())?;
-        Ok(Self { claim, key })
+        let key = frame.request.claimed_key();
+        let known = roster.member(claim.member).is_some_and(|member| member.device(key).is_some());
+        let waits = || joined_keys(roster).any(|keys| (keys.member, keys.sign) == (claim.member, *key));
+        if !known && !waits() {
+            return Err(unproven());
+        }
+        frame.request.open(Topic::Request, key).map_err(|_| unproven())?;
+        if known {
+            Ok(Self { claim })
+        } else {
+            // Told to nobody but who holds the keys that wait.
+            Err(if claim.vault == roster.vault { Refusal::Authentication(NOT_CONFIRMED.into()) } else { unproven() })
+        }
     }
 }
 
@@ -41,6 +51,7 @@ fn unproven() -> Refusal {
 /// A proven member with their request. There is no other way into an operation.
 pub struct Caller {
     member: Member,
+    device: Device,
     verb: Verb,
     request: Signed,
     session: Option<SessionId>,
@@ -49,16 +60,16 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Proves who asks: a member of the roster; their signature over the exact bytes; the same vault and verb inside as
-    /// outside; a nonce of ours, used up by this.
+    /// Proves who asks: a member of the roster; the signature of a device of theirs that is in use, over the exact
+    /// bytes; the same vault and verb inside as outside; a nonce of ours, used up by this.
     ///
     /// # Errors
     /// As [`Signer::check`]; busy where the member asks too fast.
     pub fn prove(vault: &Vault<'_>, turn: &mut Turn<'_>, task: &Task) -> Result<Self, Refusal> {
         let Task { frame, assurance, signer } = task;
-        let still = |signer: &&Signer| {
-            vault.roster.member(signer.claim.member).is_some_and(|member| member.bundle.sign == signer.key)
-        };
+        let key = frame.request.claimed_key();
+        let still =
+            |signer: &&Signer| vault.roster.member(signer.claim.member).is_some_and(|m| m.device(key).is_some());
         let fresh;
         let claim = match signer.as_ref().filter(still) {
             Some(signer) => &signer.claim,
@@ -68,6 +79,7 @@ impl Caller {
             }
         };
         let member = vault.roster.member(claim.member).ok_or_else(unproven)?;
+        let device = member.device(key).ok_or_else(unproven)?;
         let fits = claim.format == FORMAT && claim.vault == vault.id() && claim.verb == frame.verb;
         if !fits || matches!(member.standing, Standing::Removed { .. }) || !turn.nonces.take(claim.nonce) {
             return Err(unproven());
@@ -77,9 +89,10 @@ impl Caller {
         let token = claim.step_up.and_then(|token| turn.step_ups.take(token, vault.now()));
         Ok(Self {
             member: member.clone(),
+            device: device.clone(),
             verb: frame.verb,
             request: frame.request.clone(),
-            session: claim.session.filter(|id| is_live(vault, *id, member.id())),
+            session: claim.session.filter(|id| is_live(vault, *id, device)),
             stepped_up: token == Some(member.id()),
             assurance: *assurance,
         })
@@ -127,6 +140,11 @@ impl Caller {
         &self.member
     }
 
+    /// The device the request was signed on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The member's id.
     pub fn id(&self) -> MemberId {
         self.member.id()
@@ -158,10 +176,11 @@ impl Caller {
     }
 }
 
-fn is_live(vault: &Vault<'_>, id: SessionId, member: MemberId) -> bool {
+fn is_live(vault: &Vault<'_>, id: SessionId, device: &Device) -> bool {
     let now = vault.now();
     let live = |session: &&crate::anchor::Session| {
-        session.id == id && session.member == member && now < session.until && now.since(session.used) < IDLE_MS
+        let begun_here = session.member == device.bundle.member && session.key == device.bundle.sign;
+        session.id == id && begun_here && now < session.until && now.since(session.used) < IDLE_MS
     };
     vault.anchor.core().sessions.iter().any(|session| live(&session))
 }

@@ -1,9 +1,10 @@
 //! `credential add/rotate/list`, and what a program asks before it wraps: `locate`, `recipients`, `reuse`.
 
 use super::caller::Caller;
+use super::devices::{devices_of, is_for, slot};
 use super::mandates::encode;
 use super::recorder::Draft;
-use super::vault::{Vault, chain_to, charters_of, seed_context};
+use super::vault::{Vault, chain_to, changed, charters_of, seed_context};
 use crate::api::{
     CredentialAddAsk, CredentialLine, CredentialRotateAsk, LocateAsk, Located, OptionalNameAsk, RecipientLine,
     RecipientsAsk, Refusal, Request, ReuseAsk, ReuseLine, SecretLoad, SecretsLoad, SeedLoad, WrapLoad,
@@ -11,8 +12,8 @@ use crate::api::{
 use crate::crypto::{Ctx, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
 use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{
-    CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor, UnitId,
-    Verb,
+    Bundle, CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor,
+    UnitId, Verb,
 };
 use crate::policy::{self, Scope};
 use crate::store::{SecretRow, WrapRow};
@@ -94,7 +95,7 @@ struct Writes {
     /// Digest of the recovery recipient, to whom everything is wrapped too.
     recovery: Digest,
     secrets: Vec<(CredentialId, u32, SecretRow)>,
-    wraps: Vec<(GrantId, CredentialId, WrapRow)>,
+    wraps: Vec<(GrantId, CredentialId, Digest, WrapRow)>,
     seeds: Vec<(CredentialId, Vec<u8>)>,
     dropped_seeds: Vec<CredentialId>,
     reuse: Vec<(Option<crate::model::ReuseTag>, crate::model::ReuseTag, CredentialId)>,
@@ -137,17 +138,22 @@ impl Writes {
         }
         let live: Vec<GrantFacts> =
             mandate.live_grants().map(|grant| grant.facts.clone()).filter(|grant| grant.row == row).collect();
-        if live.len() != sent.wraps.len() {
+        let mut readers = Vec::with_capacity(live.len());
+        for grant in &live {
+            readers.extend(devices_of(vault, grant.member)?.into_iter().map(|device| (grant, device.bundle)));
+        }
+        if readers.len() != sent.wraps.len() {
             return Err(wrong(
                 "wraps",
-                "does not hold one wrap for each live grant of the row; somebody was granted or revoked meanwhile, try again",
+                "does not hold one wrap for each device under each live grant of the row; somebody was granted or revoked meanwhile, try again",
             ));
         }
-        for grant in &live {
-            let wrap = sent.wraps.iter().find(|wrap| wrap.ctx.to == Some((grant.id, grant.member)));
+        for (grant, bundle) in &readers {
+            let mut of_grant = sent.wraps.iter().filter(|wrap| wrap.ctx.to == Some((grant.id, grant.member)));
+            let wrap = of_grant.find(|wrap| is_for(wrap, bundle));
             let wrap = wrap.ok_or_else(|| wrong("wraps", "lacks the wrap for a live grant of the row; try again"))?;
-            let row = outer(vault, caller, mandate.unit, grant, wrap, &said)?;
-            self.wraps.push((grant.id, sent.credential, row));
+            let (slot, row) = outer(vault, caller, mandate.unit, grant, bundle, wrap, &said)?;
+            self.wraps.push((grant.id, sent.credential, slot, row));
         }
         let statement = postcard::to_stdvec(&sent.statement).map_err(|e| Refusal::Failed(e.to_string()))?;
         let row = SecretRow { ct: sent.ct.0, rec: sent.rec.0, statement };
@@ -191,8 +197,8 @@ impl Writes {
             for (credential, version, row) in &self.secrets {
                 txn.put_secret(unit, *credential, *version, row)?;
             }
-            for (grant, credential, row) in &self.wraps {
-                txn.put_wrap(unit, *grant, *credential, row)?;
+            for (grant, credential, slot, row) in &self.wraps {
+                txn.put_wrap(unit, *grant, *credential, slot, row)?;
             }
             for (credential, seed) in &self.seeds {
                 txn.put_seed(unit, *credential, seed)?;
@@ -209,18 +215,31 @@ impl Writes {
     }
 }
 
-/// Checks one inner wrap against the grant it is for and the version it wraps, and puts the broker's half over it.
+/// What the author of a stored version says of it.
+pub fn stored_statement(
+    vault: &Vault<'_>,
+    unit: UnitId,
+    credential: CredentialId,
+    version: u32,
+) -> Result<Statement, Refusal> {
+    let row = vault.store.secret(unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
+    let signed: Signed = postcard::from_bytes(&row.statement).map_err(|_| changed("a statement"))?;
+    serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))
+}
+
+/// Checks one inner wrap against the grant and the device it is for and the version it wraps, and puts the broker's half
+/// over it. Gives back where it is kept, too.
 pub fn outer(
     vault: &mut Vault<'_>,
     caller: &Caller,
     unit: UnitId,
     grant: &GrantFacts,
+    device: &Bundle,
     wrap: &WrapLoad,
     version: &Statement,
-) -> Result<WrapRow, Refusal> {
-    let member = vault.roster.member(grant.member).ok_or(Refusal::NotFound)?;
-    let ctx =
-        Ctx { to: Some((grant.id, grant.member)), recipient: recipient_digest(&member.bundle.enc), ..version.ctx };
+) -> Result<(Digest, WrapRow), Refusal> {
+    let recipient = recipient_digest(&device.enc);
+    let ctx = Ctx { to: Some((grant.id, grant.member)), recipient, ..version.ctx };
     let said = check_statement(caller, &wrap.statement, &ctx)?;
     let same_version = (said.ct, said.rec, said.commit) == (version.ct, version.rec, version.commit);
     if wrap.ctx != ctx || !same_version || said.inner != hash(&wrap.inner.0) {
@@ -229,12 +248,12 @@ pub fn outer(
     let key = vault.segment(unit)?.grant(grant.id).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
     let outer = derive_outer_key(&key, &ctx).put_on(&wrap.inner.0, vault.entropy());
     let statement = postcard::to_stdvec(&wrap.statement).map_err(|e| Refusal::Failed(e.to_string()))?;
-    Ok(WrapRow { outer, statement })
+    Ok((slot(grant.id, &recipient), WrapRow { outer, statement }))
 }
 
 fn check_statement(caller: &Caller, signed: &Signed, ctx: &Ctx) -> Result<Statement, Refusal> {
     let refused = || wrong("statement", "is not the asking member's signature over this place");
-    let bytes = signed.open(Topic::Statement, &caller.member().bundle.sign).map_err(|_| refused())?;
+    let bytes = signed.open(Topic::Statement, &caller.device().bundle.sign).map_err(|_| refused())?;
     let said: Statement = serde_json::from_slice(bytes).map_err(|_| refused())?;
     if said.ctx == *ctx && said.author == caller.id() { Ok(said) } else { Err(refused()) }
 }
@@ -378,7 +397,7 @@ pub fn reuse(
     Ok(lines)
 }
 
-/// Whom a row's credentials are wrapped to: its live grants, with what proves each member's keys.
+/// Whom a row's credentials are wrapped to: every device under its live grants, with what proves its keys.
 ///
 /// # Errors
 /// [`Refusal::NotFound`].
@@ -393,12 +412,18 @@ pub fn recipients(
     if rows.iter().any(|row| mandate.row(*row).is_none()) {
         return Err(Refusal::NotFound);
     }
-    let line = |facts: &GrantFacts| {
+    let mut lines = Vec::new();
+    for facts in mandate.live_grants().map(|grant| &grant.facts).filter(|facts| rows.contains(&facts.row)) {
         let admissions = chain_to(&vault.roster, facts.member);
-        RecipientLine { row: facts.row, grant: facts.id, member: facts.member, admissions }
-    };
-    let live = mandate.live_grants().map(|grant| &grant.facts).filter(|facts| rows.contains(&facts.row));
-    Ok(live.map(line).collect())
+        lines.extend(devices_of(vault, facts.member)?.into_iter().map(|device| RecipientLine {
+            row: facts.row,
+            grant: facts.id,
+            member: facts.member,
+            device: device.bundle.sign,
+            admissions: admissions.clone(),
+        }));
+    }
+    Ok(lines)
 }
 
 impl Vault<'_> {

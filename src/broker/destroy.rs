@@ -20,9 +20,11 @@ impl Vault<'_> {
         for &unit in units {
             self.find_dead(unit, &mut destroy)?;
         }
-        // Members who left have no second factor any more.
-        let gone = |id: &MemberId| {
-            self.roster.member(*id).is_none_or(|m| matches!(m.standing, crate::model::Standing::Removed { .. }))
+        // Members who left have no second factor any more; newcomers who wait to be confirmed have theirs already.
+        let waiting = super::invite::waiting_members(&self.roster);
+        let gone = |id: &MemberId| match self.roster.member(*id) {
+            Some(member) => matches!(member.standing, crate::model::Standing::Removed { .. }),
+            None => !waiting.contains(id),
         };
         let factors = self.anchor.core().factors.iter().map(|factor| factor.member);
         destroy.members = factors.filter(gone).collect();

@@ -4,7 +4,7 @@ use super::caller::Caller;
 use super::recorder::{Draft, Receipt};
 use super::release::HandOut;
 use super::vault::Vault;
-use super::{Done, Task, Turn, malformed, parse, unrecorded};
+use super::{Done, Task, Turn, devices, malformed, parse, unrecorded};
 use crate::api::{FetchAsk, FetchItem, Refusal, Request, Seen};
 use crate::ledger::Outcome;
 use crate::model::{Deny, Event, Jurisdiction, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId, Verb};
@@ -51,9 +51,9 @@ pub fn serve(vault: &mut Vault<'_>, turn: &mut Turn<'_>, tasks: Vec<Task>, done:
         done.push(match (judged, &unrecorded) {
             (Err(refusal), _) => Done::Said(Err(refusal)),
             (Ok(_), Some(refusal)) => Done::Said(Err(refusal.clone())),
-            (Ok((_, judged)), None) => {
+            (Ok((caller, judged)), None) => {
                 let receipt = receipts.next().unwrap_or_else(|| unreachable!("one receipt for each draft"));
-                judged.follow(vault, &receipt).unwrap_or_else(|refusal| Done::Said(Err(refusal)))
+                judged.follow(vault, &caller, &receipt).unwrap_or_else(|refusal| Done::Said(Err(refusal)))
             }
         });
     }
@@ -65,12 +65,12 @@ impl Judged {
     }
 
     /// What follows the durable record.
-    fn follow(self, vault: &mut Vault<'_>, receipt: &Receipt) -> Result<Done, Refusal> {
+    fn follow(self, vault: &mut Vault<'_>, caller: &Caller, receipt: &Receipt) -> Result<Done, Refusal> {
         let handed = match self.verdict {
             Verdict::Refused(refusal) => return Err(refusal),
             Verdict::Secrets(permits) => {
                 let proof = vault.prove(receipt, self.seen)?;
-                HandOut::secrets(vault, permits, receipt, proof)?
+                HandOut::secrets(vault, caller.device(), permits, receipt, proof)?
             }
             Verdict::Code(permit) => {
                 let proof = vault.prove(receipt, self.seen)?;
@@ -140,7 +140,7 @@ fn released(verb: Verb, mut permits: Vec<Permit>) -> Result<(Outcome, Verdict), 
 fn decided(vault: &mut Vault<'_>, caller: &Caller, request: Request<FetchAsk>) -> Result<(UnitId, Vec<Permit>), No> {
     let (unit, mandate) = asked_mandate(vault, caller, request.unit)?;
     vault.check_seen(unit, request.seen)?;
-    let onward = onward_purpose(vault, &mandate, &request.ask)?;
+    let onward = onward_purpose(vault, caller, &mandate, &request.ask)?;
     Ok((unit, permits(vault, caller, &mandate, &request.ask, onward.as_ref())?))
 }
 
@@ -155,14 +155,38 @@ fn asked_mandate(
     if mandate.concerns(caller.id()) { Ok((unit, mandate)) } else { Err(Refusal::NotFound) }
 }
 
-fn onward_purpose(vault: &Vault<'_>, mandate: &Mandate, ask: &FetchAsk) -> Result<Option<Text>, Refusal> {
+/// What a bulk read is for: a grant to somebody else, or a further device of the reader's own.
+struct Onward {
+    said: Text,
+    own_device: bool,
+}
+
+impl Onward {
+    fn purpose(&self) -> Purpose<'_> {
+        if self.own_device { Purpose::OwnDevice(&self.said) } else { Purpose::Onward(&self.said) }
+    }
+}
+
+fn onward_purpose(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    mandate: &Mandate,
+    ask: &FetchAsk,
+) -> Result<Option<Onward>, Refusal> {
     let Some(member) = ask.onward else { return Ok(None) };
     let name = vault.roster.member(member).ok_or(Refusal::NotFound)?.name().clone();
+    let own_device = member == caller.id();
+    if own_device {
+        devices::check_lacking(vault, caller, mandate, &ask.items)?;
+    }
     let said = match mandate.jurisdiction {
+        Jurisdiction::Ru if own_device => "own device / своё устройство".to_owned(),
+        Jurisdiction::Eu if own_device => "own device".to_owned(),
         Jurisdiction::Ru => format!("grant to {name} / допуск: {name}"),
         Jurisdiction::Eu => format!("grant to {name}"),
     };
-    Text::parse(&said).map(Some).map_err(|e| Refusal::input("member", e.to_string()))
+    let said = Text::parse(&said).map_err(|e| Refusal::input("member", e.to_string()))?;
+    Ok(Some(Onward { said, own_device }))
 }
 
 fn permits(
@@ -170,10 +194,11 @@ fn permits(
     caller: &Caller,
     mandate: &Mandate,
     ask: &FetchAsk,
-    onward: Option<&Text>,
+    onward: Option<&Onward>,
 ) -> Result<Vec<Permit>, No> {
     if ask.items.is_empty() || (ask.items.len() > 1 && onward.is_none()) {
-        let sentence = "a fetch names one credential; many are named only to grant a row onward";
+        let sentence =
+            "a fetch names one credential; many are named only to grant a row onward or to share with a device";
         return Err(Refusal::input("items", sentence).into());
     }
     let mut permits = Vec::with_capacity(ask.items.len());
@@ -189,7 +214,7 @@ fn permit(
     mandate: &Mandate,
     item: &FetchItem,
     purpose: Option<&Text>,
-    onward: Option<&Text>,
+    onward: Option<&Onward>,
 ) -> Result<Permit, No> {
     let denied = |code: Deny| No::Denied(mandate.unit, code, code.into());
     let credential = mandate.credential(item.credential).ok_or(Refusal::NotFound)?;
@@ -200,7 +225,7 @@ fn permit(
         second_factor: caller.session().is_some(),
         mandate,
         credential,
-        purpose: onward.map_or(Purpose::Work(purpose), Purpose::Onward),
+        purpose: onward.map_or(Purpose::Work(purpose), Onward::purpose),
     });
     let holds_key = |vault: &mut Vault<'_>, permit: &Permit| -> Result<bool, Refusal> {
         Ok(vault.segment(mandate.unit)?.grant(permit.grant()).is_some())
@@ -217,6 +242,9 @@ fn permit(
     if permit.grant() != item.grant || permit.version() != item.version {
         let sentence = "was rotated or granted anew since it was looked up; fetch it again";
         return Err(Refusal::input("credential", sentence).into());
+    }
+    if caller.verb() == Verb::Fetch && credential.kind != Kind::Delegated {
+        devices::check_wrapped(vault, caller, mandate, item)?;
     }
     let refused = match (caller.verb(), credential.kind, &credential.second_factor) {
         (Verb::Fetch, Kind::Delegated, _) => Refusal::input(

@@ -35,7 +35,7 @@ pub fn found(settings: &Settings, founding: Founding) -> Result<Signed, Refusal>
     };
     let charter = (founding.sign_charter)(encode_charter(&charter));
     let mut directory = Directory::new(*charter.claimed_key(), std::slice::from_ref(&charter)).map_err(broken)?;
-    let bundle = directory.admit(&founding.admission).map_err(broken)?.clone();
+    let bundle = directory.admit(&founding.admission).map_err(broken)?;
 
     // The first record and the state it leads to.
     let event = RosterEvent::Founded {

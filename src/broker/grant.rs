@@ -1,15 +1,17 @@
 //! `grant`: exactly the access the row allows, for exactly as long.
 
 use super::caller::Caller;
-use super::credentials::{lead_mandate, outer};
+use super::credentials::{lead_mandate, outer, stored_statement};
+use super::devices::{devices_of, is_for};
 use super::mandates::{encode, grant_keys};
 use super::recorder::Draft;
-use super::vault::{Vault, changed};
+use super::vault::Vault;
 use crate::anchor::Change;
-use crate::api::{GrantAsk, Refusal, Request, WrapsLoad};
-use crate::crypto::{Signed, Statement};
+use crate::api::{GrantAsk, Refusal, Request, WrapLoad, WrapsLoad};
 use crate::ledger::Outcome;
-use crate::model::{Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, Role, Row, Text, Why};
+use crate::model::{
+    CredentialId, Digest, Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, Role, Row, Text, Why,
+};
 use crate::store::WrapRow;
 
 /// Makes a grant, with the wraps of everything under its row. A live grant of the same member under the row ends with
@@ -65,7 +67,7 @@ pub fn grant(
     let wraps = wraps(vault, caller, &mandate, &facts, &load)?;
     vault.record(Some(caller), drafts, Vec::new(), |txn| {
         replaced.iter().try_for_each(|old| txn.drop_wraps(unit, *old))?;
-        wraps.iter().try_for_each(|(credential, row)| txn.put_wrap(unit, facts.id, *credential, row))
+        wraps.iter().try_for_each(|(credential, slot, row)| txn.put_wrap(unit, facts.id, *credential, slot, row))
     })?;
     if !replaced.is_empty() {
         vault.destroy_dead(&[unit])?;
@@ -101,31 +103,34 @@ fn check_lasts(mandate: &Mandate, row: &Row, facts: &GrantFacts, member: &Member
     }
 }
 
-/// One wrap for each secret under the row: checked against the version the database holds.
+/// One wrap for each secret under the row and each device of the member: checked against the version the database holds.
 fn wraps(
     vault: &mut Vault<'_>,
     caller: &Caller,
     mandate: &Mandate,
     facts: &GrantFacts,
     load: &WrapsLoad,
-) -> Result<Vec<(crate::model::CredentialId, WrapRow)>, Refusal> {
+) -> Result<Vec<(CredentialId, Digest, WrapRow)>, Refusal> {
     let mut wraps = Vec::new();
+    let devices = devices_of(vault, facts.member)?;
     let secrets = mandate.credentials_of(facts.row).filter_map(|c| c.current.as_ref().map(|v| (c.id, v.number)));
     let secrets: Vec<_> = secrets.collect();
-    if secrets.len() != load.wraps.len() {
+    if secrets.len() * devices.len() != load.wraps.len() {
         return Err(Refusal::input(
             "wraps",
-            "does not hold one wrap for each secret of the row; it changed meanwhile, try again",
+            "does not hold one wrap for each secret of the row and each device; they changed meanwhile, try again",
         ));
     }
     for (credential, version) in secrets {
-        let wrap = load.wraps.iter().find(|w| (w.ctx.credential, w.ctx.version) == (credential, version));
-        let wrap =
-            wrap.ok_or_else(|| Refusal::input("wraps", "lacks a secret of the row, or has an old version; try again"))?;
-        let row = vault.store.secret(mandate.unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
-        let signed: Signed = postcard::from_bytes(&row.statement).map_err(|_| changed("a statement"))?;
-        let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
-        wraps.push((credential, outer(vault, caller, mandate.unit, facts, wrap, &said)?));
+        let said = stored_statement(vault, mandate.unit, credential, version)?;
+        let of_version = |w: &&WrapLoad| (w.ctx.credential, w.ctx.version) == (credential, version);
+        for device in &devices {
+            let mut sent = load.wraps.iter().filter(of_version).filter(|wrap| is_for(wrap, &device.bundle));
+            let lacks = "lacks a secret of the row for a device, or has an old version; try again";
+            let wrap = sent.next().ok_or_else(|| Refusal::input("wraps", lacks))?;
+            let (slot, row) = outer(vault, caller, mandate.unit, facts, &device.bundle, wrap, &said)?;
+            wraps.push((credential, slot, row));
+        }
     }
     Ok(wraps)
 }

@@ -49,6 +49,7 @@ fn names_member(record: &Record, member: MemberId, mandate: Option<&Mandate>) ->
     };
     match &record.outcome {
         Outcome::Mandate(Event::Granted { grant, .. }) => grant.member == member,
+        Outcome::Mandate(Event::Shared { grant, .. }) => of(grant),
         Outcome::Mandate(
             Event::Revoked { grants, .. } | Event::Expired { grants } | Event::Destroyed { grants, .. },
         ) => grants.iter().any(of),
@@ -56,9 +57,13 @@ fn names_member(record: &Record, member: MemberId, mandate: Option<&Mandate>) ->
             RosterEvent::RolesChanged { member: of, .. }
             | RosterEvent::Suspended { member: of }
             | RosterEvent::Resumed { member: of }
-            | RosterEvent::Removed { member: of },
+            | RosterEvent::Removed { member: of }
+            | RosterEvent::DeviceRemoved { member: of, .. },
         ) => *of == member,
-        Outcome::Roster(RosterEvent::Admitted { bundle, .. }) => bundle.member == member,
+        Outcome::Roster(RosterEvent::Admitted { bundle, .. } | RosterEvent::DeviceAdmitted { bundle, .. }) => {
+            bundle.member == member
+        }
+        Outcome::Roster(RosterEvent::Invited { invited, .. }) => invited.of == Some(member),
         _ => false,
     }
 }
@@ -97,6 +102,9 @@ fn line(vault: &Vault<'_>, mandate: Option<&Mandate>, record: Record) -> LogLine
             systems.push(of_credential(*credential));
         }
         Outcome::Mandate(Event::Granted { grant, .. }) => systems.push(system(grant.row)),
+        Outcome::Mandate(Event::Shared { items, .. }) => {
+            systems.extend(items.iter().map(|item| of_credential(item.credential)));
+        }
         Outcome::Mandate(
             Event::Revoked { grants, .. }
             | Event::Expired { grants }

@@ -6,11 +6,12 @@ use super::revoke::{end_grants, exposure_of};
 use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{
-    EnrolLoad, MemberAddAsk, MemberAsk, MemberLine, MemberRoleAsk, Nothing, Refusal, Request, RevokedAnswer,
+    DeviceMark, EnrolLoad, MemberAddAsk, MemberAsk, MemberLine, MemberRoleAsk, Nothing, Refusal, Request, RevokedAnswer,
 };
 use crate::crypto::{Secret, Seed, Signed};
 use crate::ledger::{Admission, Outcome, to_blob};
 use crate::model::{Bundle, GrantOrigin, Member, MemberId, Name, Role, RosterEvent, Standing, Why};
+use crate::store::{StoreError, Write};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -65,6 +66,10 @@ pub fn list(vault: &mut Vault<'_>, _: &Caller, _: Request<Nothing>, (): ()) -> R
         second_factor: core.factor(member.id()).is_some(),
         separation_missing: lacks_separation(member),
         admissions: member.admissions.clone(),
+        devices: member
+            .active_devices()
+            .map(|device| DeviceMark { device: device.label().clone(), key: device.bundle.sign })
+            .collect(),
     };
     Ok(vault.roster.members.iter().map(line).collect())
 }
@@ -89,14 +94,15 @@ fn standing_name(standing: &Standing) -> &'static str {
 /// Input where it would leave the vault without an owner.
 pub fn role(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberRoleAsk>, (): ()) -> Result<(), Refusal> {
     let (bundle, admission) = admitted(vault, caller, &request.ask.admission)?;
-    let known = vault.roster.member(request.ask.member).filter(|member| member.bundle == bundle);
+    let known = vault.roster.member(request.ask.member);
+    let known = known.filter(|member| member.active_devices().any(|device| device.bundle == bundle));
     let was_lead = known.ok_or(Refusal::NotFound)?.is(Role::Lead);
     let loses_lead = was_lead && !admission.roles.contains(&Role::Lead);
     let event = RosterEvent::RolesChanged {
         member: bundle.member,
         roles: admission.roles,
         admission: to_blob(&request.ask.admission),
-        reuse_key: request.ask.reuse_key,
+        reuse_keys: request.ask.reuse_keys,
     };
     apply(vault, caller, event, Vec::new())?;
     if loses_lead {
@@ -171,24 +177,36 @@ fn named(vault: &Vault<'_>, name: &Name) -> Result<MemberId, Refusal> {
 }
 
 /// Checks an admission the way every other member's program will: signed by this owner, over the member's own keys.
-fn admitted(vault: &Vault<'_>, caller: &Caller, signed: &Signed) -> Result<(Bundle, Admission), Refusal> {
+pub fn admitted(vault: &Vault<'_>, caller: &Caller, signed: &Signed) -> Result<(Bundle, Admission), Refusal> {
     let refused =
         || Refusal::input("admission", "is not the asking owner's signature over a member's own keys and roles");
-    let bundle = vault.directory()?.admit(signed).map_err(|_| refused())?.clone();
+    let bundle = vault.directory()?.admit(signed).map_err(|_| refused())?;
     let admission: Admission = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| refused())?;
-    if admission.by != Some(caller.id()) || admission.roles.is_empty() {
+    let here = *signed.claimed_key() == caller.device().bundle.sign;
+    if admission.by != Some(caller.id()) || !here || admission.roles.is_empty() {
         return Err(refused());
     }
     Ok((bundle, admission))
 }
 
 /// Applies one event to the roster: the state after it must follow, or nothing is written.
-fn apply(vault: &mut Vault<'_>, caller: &Caller, event: RosterEvent, before: Vec<Change>) -> Result<(), Refusal> {
+pub fn apply(vault: &mut Vault<'_>, caller: &Caller, event: RosterEvent, before: Vec<Change>) -> Result<(), Refusal> {
+    apply_with(vault, Some(caller), event, before, |_| Ok(()))
+}
+
+/// As [`apply`], with what is written beside it; by the broker itself where nobody asks.
+pub fn apply_with(
+    vault: &mut Vault<'_>,
+    caller: Option<&Caller>,
+    event: RosterEvent,
+    before: Vec<Change>,
+    also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
+) -> Result<(), Refusal> {
     let mut roster = (*vault.roster).clone();
     roster.apply(&event, vault.now()).map_err(|error| Refusal::input("member", error.to_string()))?;
     let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
     let draft = Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) };
-    vault.record(Some(caller), vec![draft], before, |_| Ok(()))?;
+    vault.record(caller, vec![draft], before, also)?;
     vault.roster = Arc::new(roster);
     Ok(())
 }

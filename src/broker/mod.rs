@@ -13,6 +13,7 @@ mod caller;
 mod close;
 mod credentials;
 mod destroy;
+mod devices;
 mod draft;
 mod evidence;
 mod exposure;
@@ -20,6 +21,7 @@ mod fetch;
 mod found;
 mod grant;
 mod incident;
+mod invite;
 mod ledgers;
 mod line;
 mod mandates;
@@ -75,6 +77,8 @@ pub struct Settings {
     pub assurance: Assurance,
     /// How fast one member may ask.
     pub pace: Pace,
+    /// Where newcomers reach it.
+    pub served: api::Served,
 }
 
 /// A broker of one vault.
@@ -85,6 +89,7 @@ pub struct Broker {
     inner: Mutex<Inner>,
     /// The roster as the last call left it, for what is looked at before standing in line.
     view: Mutex<Option<Arc<Roster>>>,
+    wrong_tokens: Mutex<invite::WrongTokens>,
 }
 
 #[derive(Default)]
@@ -133,7 +138,14 @@ impl Broker {
     /// A broker that opens its vault at the first call.
     pub fn new(settings: Settings) -> Self {
         let nonces = Nonces::new(&*settings.home.entropy);
-        Self { settings, line: Line::default(), nonces, inner: Mutex::default(), view: Mutex::default() }
+        Self {
+            settings,
+            line: Line::default(),
+            nonces,
+            inner: Mutex::default(),
+            view: Mutex::default(),
+            wrong_tokens: Mutex::default(),
+        }
     }
 
     /// Runs `work` on the opened vault, alone: under the state lock, with the anchor as it is on disk now, after what
@@ -240,6 +252,13 @@ impl Broker {
             Verb::MemberResume => run::<api::MemberResumeCall>(vault, caller, frame, members::resume),
             Verb::MemberFactor => run::<api::MemberFactorCall>(vault, caller, frame, members::factor),
             Verb::MemberRemove => run::<api::MemberRemoveCall>(vault, caller, frame, members::remove),
+            Verb::MemberInvite => run::<api::MemberInviteCall>(vault, caller, frame, invite::invite),
+            Verb::MemberPending => run::<api::MemberPendingCall>(vault, caller, frame, invite::pending),
+            Verb::MemberConfirm => run::<api::MemberConfirmCall>(vault, caller, frame, invite::confirm),
+            Verb::MemberReject => run::<api::MemberRejectCall>(vault, caller, frame, invite::reject),
+            Verb::DeviceList => run::<api::DeviceListCall>(vault, caller, frame, devices::list),
+            Verb::DeviceRemove => run::<api::DeviceRemoveCall>(vault, caller, frame, devices::remove),
+            Verb::WrapShare => run::<api::WrapShareCall>(vault, caller, frame, devices::share),
             Verb::MandateOpen => run::<api::MandateOpenCall>(vault, caller, frame, mandates::open),
             Verb::MandateList => run::<api::MandateListCall>(vault, caller, frame, mandates::list),
             Verb::MandateShow => run::<api::MandateShowCall>(vault, caller, frame, mandates::show),
@@ -331,8 +350,9 @@ impl Gate for Door {
         }
     }
 
-    fn join(&self, _: Joining) -> Result<(), Refusal> {
-        Err(Refusal::Authentication("the invitation is unknown, was used, or is over".into()))
+    fn join(&self, joining: Joining) -> Result<(), Refusal> {
+        let mut wrong = self.broker.wrong_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        self.broker.with_vault(|vault, _| invite::join(vault, &mut wrong, joining))
     }
 }
 

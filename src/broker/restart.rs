@@ -18,8 +18,8 @@ use crate::crypto::{
 };
 use crate::ledger::{Audit, Audited, Charter, Directory, Outcome, Restart, recipient_digest, to_blob};
 use crate::model::{
-    Blob, Event, Grant, GrantFacts, GrantId, HighWater, Instant, Mandate, Member, MemberId, Phase, Role, Roster,
-    RosterEvent, Standing, UnitId, VaultId, Why,
+    Blob, CredentialId, Digest, Event, Grant, GrantFacts, GrantId, HighWater, Instant, Mandate, Member, MemberId, Name,
+    Phase, Role, Roster, RosterEvent, Standing, UnitId, VaultId, Why,
 };
 use crate::policy::ClockReading;
 use crate::store::{Store, WrapRow};
@@ -113,8 +113,9 @@ fn go_on(
         report.gaps.push(format!("{}: {} → {size}", ledger_name(&found, *unit), known.size));
     }
 
-    // Members who left since are members again in the older roster: they stay gone.
+    // Members who left since are members again in the older roster: they stay gone, and so do devices.
     remove_gone(&mut vault)?;
+    remove_gone_devices(&mut vault)?;
     for ledger in found {
         if let Audited::Mandate(mandate) = ledger.state {
             report.dead += bury(&mut vault, *mandate)?;
@@ -122,6 +123,7 @@ fn go_on(
     }
     let units: Vec<UnitId> = vault.anchor.units().into_iter().filter(|unit| !lost.contains(unit)).collect();
     vault.destroy_dead(&units)?;
+    drop_gone_wraps(&mut vault, &units)?;
     if !lost.is_empty() {
         let mut destroy = Destroy { evidence: lost.clone(), state_keys: lost.clone(), ..Destroy::default() };
         for unit in &lost {
@@ -200,6 +202,39 @@ fn remove_gone(vault: &mut Vault<'_>) -> Result<(), Refusal> {
             vault.record(None, vec![draft], Vec::new(), |_| Ok(()))?;
             vault.roster = Arc::new(roster);
         }
+    }
+    Ok(())
+}
+
+/// Devices that were removed since are in use again in the older roster. Where it knows no other of the member, the
+/// member is locked out: an owner decides.
+fn remove_gone_devices(vault: &mut Vault<'_>) -> Result<(), Refusal> {
+    let gone = vault.anchor.core().gone_keys.clone();
+    let back = |member: &Member| {
+        let devices = member.active_devices().filter(|device| gone.contains(&device.bundle.sign));
+        devices.map(|device| (member.id(), device.label().clone())).collect::<Vec<_>>()
+    };
+    let back: Vec<(MemberId, Name)> = vault.roster.members.iter().flat_map(back).collect();
+    for (member, device) in back {
+        for event in [RosterEvent::DeviceRemoved { member, device }, RosterEvent::Suspended { member }] {
+            // Nothing else refuses it but the fold, which keeps a last device and a last owner.
+            if Roster::clone(&vault.roster).apply(&event, vault.now()).is_ok() {
+                super::members::apply_with(vault, None, event, Vec::new(), |_| Ok(()))?;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the wraps of devices that are gone, which the older database holds again.
+fn drop_gone_wraps(vault: &mut Vault<'_>, units: &[UnitId]) -> Result<(), Refusal> {
+    for unit in units {
+        let Some(mandate) = vault.mandate(*unit)? else { continue };
+        let slots = super::devices::removed_slots(&vault.roster, &mandate);
+        vault.store.write(|txn| -> Result<(), Refusal> {
+            Ok(slots.iter().try_for_each(|(grant, slot)| txn.drop_wraps_to(*unit, *grant, slot))?)
+        })?;
     }
     Ok(())
 }
@@ -502,14 +537,20 @@ fn reissue(
     for facts in &grants {
         for credential in mandate.credentials_of(facts.row) {
             let Some(version) = &credential.current else { continue };
-            let row = rewrap(vault, recovery, unit, credential.id, version.number, facts, owner)?;
-            wraps.push((facts.id, credential.id, row));
+            for device in super::devices::devices_of(vault, facts.member)? {
+                let at = (unit, credential.id, version.number);
+                let (slot, row) = rewrap(vault, recovery, at, facts, &device.bundle.enc, owner)?;
+                wraps.push((facts.id, credential.id, slot, row));
+            }
         }
     }
     if !drafts.is_empty() {
         vault.record(None, drafts, Vec::new(), |txn| {
             replaced.iter().chain(&buried).try_for_each(|grant| txn.drop_wraps(unit, *grant))?;
-            wraps.iter().try_for_each(|(grant, credential, row)| txn.put_wrap(unit, *grant, *credential, row))
+            let put = |(grant, credential, slot, row): &(GrantId, CredentialId, Digest, WrapRow)| {
+                txn.put_wrap(unit, *grant, *credential, slot, row)
+            };
+            wraps.iter().try_for_each(put)
         })?;
     }
     let count = |n: usize| u64::try_from(n).unwrap_or(0);
@@ -519,27 +560,25 @@ fn reissue(
 fn rewrap(
     vault: &mut Vault<'_>,
     recovery: &Recovery<'_>,
-    unit: UnitId,
-    credential: crate::model::CredentialId,
-    version: u32,
+    (unit, credential, version): (UnitId, CredentialId, u32),
     facts: &GrantFacts,
+    enc: &str,
     owner: MemberId,
-) -> Result<WrapRow, Refusal> {
+) -> Result<(Digest, WrapRow), Refusal> {
     let row = vault.store.secret(unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
     let signed: Signed = postcard::from_bytes(&row.statement).map_err(|_| changed("a statement"))?;
     let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
     let recipient = recipient_digest(&recovery.recovery.recipient());
     let ctx0 = Ctx { vault: vault.id(), mandate: unit, credential, version, to: None, recipient };
     let dek = open_inner(&recovery.recovery, &ctx0, &row.rec).map_err(|_| changed("a recovery wrap"))?;
-    let member = vault.roster.member(facts.member).ok_or_else(|| changed("a member"))?;
-    let enc = member.bundle.enc.clone();
-    let ctx = Ctx { to: Some((facts.id, facts.member)), recipient: recipient_digest(&enc), ..ctx0 };
-    let inner = wrap_inner(&enc, &ctx, &dek).map_err(|_| changed("a member's key"))?;
+    let recipient = recipient_digest(enc);
+    let ctx = Ctx { to: Some((facts.id, facts.member)), recipient, ..ctx0 };
+    let inner = wrap_inner(enc, &ctx, &dek).map_err(|_| changed("a member's key"))?;
     let statement = Statement { ctx, inner: hash(&inner), author: owner, ..said };
     let statement = serde_json::to_vec(&statement).map_err(|e| Refusal::Failed(e.to_string()))?;
     let statement = recovery.root.sign(Topic::Statement, statement);
     let key = vault.segment(unit)?.grant(facts.id).map(Key::duplicate).ok_or_else(|| changed("the anchor"))?;
     let outer = derive_outer_key(&key, &ctx).put_on(&inner, vault.entropy());
     let statement = postcard::to_stdvec(&statement).map_err(|e| Refusal::Failed(e.to_string()))?;
-    Ok(WrapRow { outer, statement })
+    Ok((super::devices::slot(facts.id, &recipient), WrapRow { outer, statement }))
 }

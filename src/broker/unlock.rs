@@ -6,7 +6,7 @@ use crate::anchor::{Change, Session};
 use crate::api::{CodeLoad, Nothing, Refusal, Request, UnlockAnswer, UnlockAsk};
 use crate::crypto::{Secret, Seed};
 use crate::ledger::Outcome;
-use crate::model::{Deny, Nonce, RosterEvent, SessionId};
+use crate::model::{Deny, MemberId, Nonce, RosterEvent, SessionId};
 
 /// A session lasts this long at most, ms.
 const SESSION_MAX_MS: i64 = 8 * 60 * 60 * 1000;
@@ -28,12 +28,13 @@ pub fn unlock(
     accept_code(vault, caller, &load.code)?;
     let (now, session) = (vault.now(), SessionId(vault.fresh_id()));
     let until = now.plus(request.ask.for_ms.clamp(0, SESSION_MAX_MS));
-    let began = Change::Began(Session { id: session, member: caller.id(), until, used: now });
+    let key = caller.device().bundle.sign;
+    let began = Change::Began(Session { id: session, member: caller.id(), until, used: now, key });
     let event = Outcome::Roster(RosterEvent::SessionBegan { session, until });
     // The session's id is in the record; it is good only together with the member's signature.
     vault.record_one(Some(caller), vault.roster.unit, event)?;
     vault.anchor.note(vec![began])?;
-    let reuse_key = caller.member().reuse_key.clone();
+    let reuse_key = caller.device().reuse_key.clone();
     let step_up = Nonce(vault.fresh_id());
     Ok(UnlockAnswer { session, until, idle_ms: IDLE_MS, reuse_key, step_up })
 }
@@ -58,9 +59,40 @@ pub fn step_up(vault: &mut Vault<'_>, caller: &Caller, _: Request<Nothing>, load
     Ok(Nonce(vault.fresh_id()))
 }
 
-/// Accepts a code once: its step is stored durably before anything is done by it (RFC 6238, 5.2).
+/// A code of a member who asks; what is wrong with it is recorded.
 fn accept_code(vault: &mut Vault<'_>, caller: &Caller, code: &str) -> Result<(), Refusal> {
-    let (member, now) = (caller.id(), vault.now());
+    match judge_code(vault, caller.id(), code)? {
+        Judged::Accepted => Ok(()),
+        Judged::Replayed => Err(caller.deny(vault, vault.roster.unit, Deny::MfaReplayed)),
+        Judged::Wrong => {
+            drop(caller.record_refused(vault)?);
+            Err(wrong_code())
+        }
+    }
+}
+
+/// What a code is.
+pub enum Judged {
+    /// Right, and used up by this.
+    Accepted,
+    /// Right, and used before.
+    Replayed,
+    /// Wrong, and counted.
+    Wrong,
+}
+
+/// What is said to a wrong code.
+pub fn wrong_code() -> Refusal {
+    Refusal::Authentication("the two-factor code is not right: six digits, from the app, right now".into())
+}
+
+/// Judges a member's code and takes a right one once: its step is stored durably before anything is done by it
+/// (RFC 6238, 5.2).
+///
+/// # Errors
+/// Authentication where no second factor is enrolled, or too many codes were wrong.
+pub fn judge_code(vault: &mut Vault<'_>, member: MemberId, code: &str) -> Result<Judged, Refusal> {
+    let now = vault.now();
     let missing = || Refusal::Authentication("no second factor is enrolled for this member".into());
     let factor = vault.anchor.core().factor(member).ok_or_else(missing)?;
     if now < factor.blocked_until {
@@ -72,20 +104,19 @@ fn accept_code(vault: &mut Vault<'_>, caller: &Caller, code: &str) -> Result<(),
     match seed.step_of(code, vault.settings.clock.now().unix_seconds()) {
         Some(step) if step > last_step => {
             vault.anchor.note(vec![Change::Accepted(member, step)])?;
-            Ok(())
+            Ok(Judged::Accepted)
         }
-        Some(_) => Err(caller.deny(vault, vault.roster.unit, Deny::MfaReplayed)),
+        Some(_) => Ok(Judged::Replayed),
         None => {
             let wait = wait_ms(failures);
             vault.anchor.note(vec![Change::Failed(member, failures, now.plus(wait))])?;
-            drop(caller.record_refused(vault)?);
-            Err(Refusal::Authentication("the two-factor code is not right: six digits, from the app, right now".into()))
+            Ok(Judged::Wrong)
         }
     }
 }
 
 /// Doubling from one second after the free ones.
-fn wait_ms(failures: u32) -> i64 {
+pub fn wait_ms(failures: u32) -> i64 {
     let Some(beyond) = failures.checked_sub(FREE_FAILURES) else { return 0 };
     1000_i64.checked_shl(beyond.min(20)).unwrap_or(WAIT_MAX_MS).min(WAIT_MAX_MS)
 }

@@ -283,6 +283,11 @@ pub fn directory_of(roster: &Roster) -> Result<Directory, Refusal> {
     for admission in admissions_in_order(roster) {
         directory.admit(&admission).map_err(|_| changed("the roster's signatures"))?;
     }
+    for member in &roster.members {
+        for device in &member.devices {
+            directory.bound(member.id(), &device.bundle.sign, device.since, device.removed);
+        }
+    }
     Ok(directory)
 }
 

@@ -1,13 +1,15 @@
 //! `verify`: re-folds every ledger and compares everything the database holds with it.
 
 use super::caller::Caller;
+use super::devices::{slot, was_wrapped_to};
 use super::mandates::is_marked;
 use super::vault::{Vault, changed, seed_context};
 use crate::api::{Nothing, Refusal, Request, VerifyReport};
 use crate::crypto::{Ctx, Key, Signed, Statement, Topic, derive_outer_key, hash, open};
-use crate::ledger::{Audit, Audited, Directory, Entry, append, recipient_digest};
-use crate::model::{Credential, Digest, Grant, Mandate, SecondFactor, UnitId};
-use std::collections::HashMap;
+use crate::ledger::{Audit, Audited, Directory, Entry, Outcome, Record, append, recipient_digest};
+use crate::model::{Credential, CredentialId, Digest, Event, Grant, GrantId, Mandate, SecondFactor, UnitId};
+use crate::store::WrapRow;
+use std::collections::{HashMap, HashSet};
 
 /// Verifies the whole vault.
 ///
@@ -45,10 +47,12 @@ fn verify_unit(vault: &mut Vault<'_>, directory: &Directory, unit: UnitId) -> Re
         return Ok(0);
     }
     let mut audit = Audit::new(directory, unit);
-    let mut nodes = Nodes::default();
+    let (mut nodes, mut shared) = (Nodes::default(), HashSet::new());
     vault.each_batch(unit, |entries| {
         entries.iter().for_each(|entry| nodes.push(entry));
-        audit.take(&entries).map(drop).map_err(|flaw| Refusal::Integrity(flaw.to_string()))
+        let records = audit.take(&entries).map_err(|flaw| Refusal::Integrity(flaw.to_string()))?;
+        shared.extend(records.iter().flat_map(shared_by));
+        Ok(())
     })?;
     if (audit.size(), audit.root(), audit.state().digest()) != (head.size, head.root, head.state) {
         return Err(changed("the ledger"));
@@ -65,12 +69,38 @@ fn verify_unit(vault: &mut Vault<'_>, directory: &Directory, unit: UnitId) -> Re
             if stored != **folded {
                 return Err(changed("the mandate's state"));
             }
-            verify_rows(vault, directory, &stored)?;
+            verify_rows(vault, directory, &stored, &shared)?;
         }
-        Audited::Roster(folded) if **folded == *vault.roster => {}
+        Audited::Roster(folded) if **folded == *vault.roster => verify_devices(vault, directory)?,
         _ => return Err(changed("the roster")),
     }
     Ok(head.size)
+}
+
+/// Which wraps a record says were made for a further device: grant, credential, version, and the device's signing key.
+type Shared = HashSet<(GrantId, CredentialId, u32, Digest)>;
+
+fn shared_by(record: &Record) -> Vec<(GrantId, CredentialId, u32, Digest)> {
+    match &record.outcome {
+        Outcome::Mandate(Event::Shared { grant, device, items }) => {
+            items.iter().map(|item| (*grant, item.credential, item.version, *device)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Every device in the roster has exactly the keys that an owner's signature admits.
+fn verify_devices(vault: &Vault<'_>, directory: &Directory) -> Result<(), Refusal> {
+    for member in &vault.roster.members {
+        for device in &member.devices {
+            let bundle = &device.bundle;
+            let named = (bundle.member, &bundle.name) == (member.id(), member.name());
+            if !named || directory.device(member.id(), &bundle.sign) != Some(bundle) {
+                return Err(changed("a device's keys"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The tree's nodes as they must be stored.
@@ -103,7 +133,12 @@ impl Nodes {
 }
 
 /// Secrets, wraps, seeds and fingerprints: exactly those the state names, each opening and fitting.
-fn verify_rows(vault: &mut Vault<'_>, directory: &Directory, mandate: &Mandate) -> Result<(), Refusal> {
+fn verify_rows(
+    vault: &mut Vault<'_>,
+    directory: &Directory,
+    mandate: &Mandate,
+    shared: &Shared,
+) -> Result<(), Refusal> {
     let unit = mandate.unit;
     let active = mandate.phase == crate::model::Phase::Active;
     let closed = matches!(mandate.phase, crate::model::Phase::Closed { .. });
@@ -113,8 +148,7 @@ fn verify_rows(vault: &mut Vault<'_>, directory: &Directory, mandate: &Mandate) 
             secrets += u64::from(!closed);
             reuse += u64::from(active);
             for grant in mandate.live_grants().filter(|grant| grant.facts.row == credential.row) {
-                verify_wrap(vault, directory, unit, grant, &said)?;
-                wraps += 1;
+                wraps += verify_wraps(vault, directory, mandate, grant, credential, &said, shared)?;
             }
         }
         if active && credential.second_factor == SecondFactor::On {
@@ -160,18 +194,46 @@ fn verify_secret(
     if fits { Ok(Some(said)) } else { Err(changed("a secret")) }
 }
 
+/// The wraps of one version under one grant: to each device in use that was there when they were made, or that it was
+/// shared with since. Gives back how many there are.
+fn verify_wraps(
+    vault: &mut Vault<'_>,
+    directory: &Directory,
+    mandate: &Mandate,
+    grant: &Grant,
+    credential: &Credential,
+    said: &Statement,
+    shared: &Shared,
+) -> Result<u64, Refusal> {
+    let member = vault.roster.member(grant.facts.member).ok_or_else(|| changed("a member"))?.clone();
+    let version = credential.current.as_ref().ok_or_else(|| changed("a secret"))?;
+    let mut wraps = 0;
+    for device in member.active_devices() {
+        let bundle = &device.bundle;
+        let recipient = recipient_digest(&bundle.enc);
+        let row = vault.store.wrap(mandate.unit, grant.facts.id, credential.id, &slot(grant.facts.id, &recipient))?;
+        let was_shared = shared.contains(&(grant.facts.id, credential.id, version.number, bundle.sign));
+        match row {
+            Some(row) => verify_wrap(vault, directory, mandate.unit, grant, &row, recipient, said)?,
+            None if was_shared || was_wrapped_to(&member, device, grant, version) => return Err(changed("a wrap")),
+            None => continue,
+        }
+        wraps += 1;
+    }
+    Ok(wraps)
+}
+
 fn verify_wrap(
     vault: &mut Vault<'_>,
     directory: &Directory,
     unit: UnitId,
     grant: &Grant,
+    row: &WrapRow,
+    recipient: Digest,
     version: &Statement,
 ) -> Result<(), Refusal> {
-    let row = vault.store.wrap(unit, grant.facts.id, version.ctx.credential)?.ok_or_else(|| changed("a wrap"))?;
     let said = verify_statement(directory, &row.statement)?;
-    let bundle = directory.member(grant.facts.member).ok_or_else(|| changed("a member"))?;
-    let ctx =
-        Ctx { to: Some((grant.facts.id, grant.facts.member)), recipient: recipient_digest(&bundle.enc), ..version.ctx };
+    let ctx = Ctx { to: Some((grant.facts.id, grant.facts.member)), recipient, ..version.ctx };
     let key = vault.segment(unit)?.grant(grant.facts.id).map(Key::duplicate).ok_or_else(|| changed("a grant's key"))?;
     let inner = derive_outer_key(&key, &ctx).digest_inside(&row.outer).map_err(|_| changed("a wrap"))?;
     let fits = said.ctx == ctx && said.inner == inner && (said.ct, said.commit) == (version.ct, version.commit);
@@ -183,10 +245,12 @@ fn verify_statement(directory: &Directory, stored: &[u8]) -> Result<Statement, R
     let refused = |_| changed("a statement");
     let signed: Signed = postcard::from_bytes(stored).map_err(|_| changed("a statement"))?;
     let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
-    let author = directory.member(said.author).ok_or_else(|| changed("a statement's author"))?;
-    signed
-        .open(Topic::Statement, &author.sign)
-        .or_else(|_| signed.open(Topic::Statement, directory.root()))
-        .map_err(refused)?;
+    // After a recovery it is the owner root's, in the name of the owner who was at the keyboard.
+    let key = match directory.device(said.author, signed.claimed_key()) {
+        Some(device) => device.sign,
+        None if directory.knows(said.author) => *directory.root(),
+        None => return Err(changed("a statement's author")),
+    };
+    signed.open(Topic::Statement, &key).map_err(refused)?;
     Ok(said)
 }

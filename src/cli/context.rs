@@ -3,8 +3,10 @@
 use super::failure::Failure;
 use super::terminal::{Terminal, trim_secret};
 use crate::agent::revocation::Wire;
-use crate::agent::{Entropy, Identity, Program, Secret, Session, SessionKeys, Sessions, identity_path};
-use crate::api::{Host, Places};
+use crate::agent::{
+    AgentError, Entropy, Identity, Profile, Program, RemoteGate, Secret, Session, SessionKeys, Sessions, identity_path,
+};
+use crate::api::{Gate, Host, Places};
 use crate::model::{Blob, Clock, Date, Deny, Instant, Name, Nonce, SessionId, Text, VaultId, Zone};
 use crate::paperwork::Lang;
 use std::path::{Path, PathBuf};
@@ -76,8 +78,21 @@ pub struct Edge<'a> {
     pub wait: &'a dyn Fn(Duration),
     /// How tokens are revoked over the network.
     pub wire: fn() -> Wire,
+    /// Reaches the broker of a profile.
+    pub reach: &'a Reach<'a>,
     /// Makes an edge with another clock, for the demo: what it runs is this program on its own vault.
     pub demo: Option<&'a DemoEdge>,
+}
+
+/// Reaches the broker of a profile.
+pub type Reach<'a> = dyn Fn(&Profile) -> Result<Arc<dyn Gate>, AgentError> + 'a;
+
+/// Reaches the broker of a profile where it is served.
+///
+/// # Errors
+/// The profile names no place this program can reach.
+pub fn over_network(profile: &Profile) -> Result<Arc<dyn Gate>, AgentError> {
+    Ok(Arc::new(RemoteGate::new(profile)?))
 }
 
 /// Runs work against a host with a given clock.
@@ -191,7 +206,7 @@ impl<'a, 'b> Context<'a, 'b> {
     pub fn session_here(&mut self) -> Result<Option<(Program, Remembered)>, Failure> {
         let places = self.places()?;
         let Some(session) = self.session(&places)? else { return Ok(None) };
-        let gate = self.edge.host.gate(&places)?;
+        let gate = self.gate(&places)?;
         let Session { identity, id, until, idle_ms, reuse_key, purposes } = session;
         let remembered = Remembered { id, until, idle_ms, reuse_key: reuse_key.clone(), purposes };
         let program = Program::new(gate, identity, &places.state, Arc::clone(&self.edge.entropy));
@@ -203,18 +218,33 @@ impl<'a, 'b> Context<'a, 'b> {
     /// # Errors
     /// Authentication.
     pub fn prove(&mut self, places: &Places) -> Result<Program, Failure> {
-        let vault = self.edge.host.vault_id(places)?;
+        let vault = self.vault_id(places)?;
         let path = self.identity_file(places, vault)?;
         let passphrase = self.passphrase("Passphrase", false)?;
         let identity = Identity::load(&path, &passphrase)?;
-        let gate = self.edge.host.gate(places)?;
+        let gate = self.gate(places)?;
         Ok(Program::new(gate, identity, &places.state, Arc::clone(&self.edge.entropy)))
+    }
+
+    /// The broker a member works with here: a profile's, elsewhere, or this machine's own.
+    fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Failure> {
+        match Profile::read(&places.vault)? {
+            Some(profile) => Ok((self.edge.reach)(&profile)?),
+            None => Ok(self.edge.host.gate(places)?),
+        }
+    }
+
+    fn vault_id(&self, places: &Places) -> Result<VaultId, Failure> {
+        match Profile::read(&places.vault)? {
+            Some(profile) => Ok(profile.vault),
+            None => Ok(self.edge.host.vault_id(places)?),
+        }
     }
 
     fn session(&mut self, places: &Places) -> Result<Option<Session>, Failure> {
         let (sessions, now) = (self.sessions(places), self.now());
         match self.global.member.clone() {
-            Some(member) => Ok(sessions.resume(self.edge.host.vault_id(places)?, &member, now)),
+            Some(member) => Ok(sessions.resume(self.vault_id(places)?, &member, now)),
             None => Ok(sessions.resume_only(now)),
         }
     }

@@ -424,6 +424,7 @@ impl Play<'_> {
             terminal: &mut people,
             wait: &wait,
             wire: crate::agent::revocation::Wire::new,
+            reach: &super::over_network,
             demo: None,
         };
         let code = cli.run(&mut edge);

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::failure::{Failure, count};
 use super::init::{EnrolArgs, enrol};
+use super::invite::{ConfirmArgs, InviteArgs, RejectArgs};
 use super::ledgers::exposure_table;
 use super::terminal::table;
 use crate::agent::{Identity, identity_path};
@@ -31,6 +32,14 @@ pub enum Command {
     Factor(FactorArgs),
     /// End a member's access for good and destroy the keys of their grants
     Remove(NameArgs),
+    /// Invite a newcomer, or a further device of a member, to make their keys on their own machine
+    Invite(InviteArgs),
+    /// List invitations, and keys that wait to be confirmed
+    Pending,
+    /// Confirm keys that were handed in, after comparing their fingerprint with their owner
+    Confirm(ConfirmArgs),
+    /// Reject keys that were handed in, or withdraw an invitation
+    Reject(RejectArgs),
 }
 
 #[derive(clap::Args)]
@@ -88,7 +97,8 @@ pub struct NameArgs {
     name: Name,
 }
 
-fn parse_role(text: &str) -> Result<Role, String> {
+/// A role argument.
+pub fn parse_role(text: &str) -> Result<Role, String> {
     let found = Role::ALL.into_iter().find(|role| role.name() == text);
     found.ok_or_else(|| "write owner, lead, specialist or auditor".into())
 }
@@ -106,6 +116,10 @@ pub fn run(context: &mut Context<'_, '_>, command: Command) -> Result<(), Failur
         Command::Resume(args) => simple::<MemberResumeCall>(context, args, "may act again."),
         Command::Factor(args) => factor(context, args),
         Command::Remove(args) => remove(context, args),
+        Command::Invite(args) => super::invite::invite(context, args),
+        Command::Pending => super::invite::pending(context),
+        Command::Confirm(args) => super::invite::confirm(context, args),
+        Command::Reject(args) => super::invite::reject(context, args),
     }
 }
 
@@ -171,7 +185,8 @@ fn factor(context: &mut Context<'_, '_>, args: FactorArgs) -> Result<(), Failure
     context.result(&serde_json::json!({"member": args.name}), || format!("{} has a new second factor.", args.name))
 }
 
-fn role_names(roles: impl Iterator<Item = Role>) -> String {
+/// Roles, for people.
+pub fn role_names(roles: impl Iterator<Item = Role>) -> String {
     roles.map(Role::name).collect::<Vec<_>>().join(", ")
 }
 
@@ -203,8 +218,8 @@ fn role(context: &mut Context<'_, '_>, args: RoleArgs) -> Result<(), Failure> {
     roles.extend(&args.add);
     roles.retain(|role| !args.remove.contains(role));
     let token = context.step_up(&mut program)?;
-    let (admission, reuse_key) = program.admit_again(&line.admissions, roles.clone())?;
-    let ask = MemberRoleAsk { member: line.member, admission, reuse_key };
+    let (admission, reuse_keys) = program.admit_again(line.member, roles.clone())?;
+    let ask = MemberRoleAsk { member: line.member, admission, reuse_keys };
     program.ask::<MemberRoleCall>(None, Some(token), ask)?;
     let report = serde_json::json!({"member": line.name, "roles": roles});
     context.result(&report, || format!("{}: {}.", line.name, role_names(roles.iter().copied())))

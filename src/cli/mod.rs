@@ -9,6 +9,7 @@ mod closing;
 mod context;
 mod credentials;
 mod demo;
+mod devices;
 mod drafts;
 mod failure;
 mod fetch;
@@ -18,6 +19,8 @@ mod health;
 mod import;
 mod incidents;
 mod init;
+mod invite;
+mod join;
 mod ledgers;
 mod mandates;
 mod members;
@@ -33,7 +36,7 @@ mod strength;
 mod terminal;
 
 pub use clipboard::{OWNER_COMMAND, own_from_stdin};
-pub use context::{Edge, Global};
+pub use context::{Edge, Global, over_network};
 pub use failure::Failure;
 pub use terminal::{Progress, RealTerminal, Terminal};
 
@@ -55,6 +58,8 @@ pub struct Cli {
 enum Command {
     /// Make a vault, its owner and the recovery kit
     Init(init::Args),
+    /// Make your keys under an invitation, on your own machine
+    Join(join::Args),
     /// Begin a session: passphrase and code are spared until it ends
     Unlock(sessions::UnlockArgs),
     /// End the session; nothing usable is left
@@ -70,6 +75,9 @@ enum Command {
     /// Members and their roles
     #[command(subcommand)]
     Member(members::Command),
+    /// Your devices, each with keys of its own
+    #[command(subcommand)]
+    Device(devices::Command),
     /// Mandates and their access tables
     #[command(subcommand)]
     Mandate(mandates::Command),
@@ -199,6 +207,7 @@ impl Cli {
         let mut context = Context::new(self.global, edge);
         let done = match self.command {
             Command::Init(args) => init::init(&mut context, args),
+            Command::Join(args) => join::join(&mut context, args),
             Command::Unlock(args) => sessions::unlock(&mut context, args),
             Command::Lock => sessions::lock(&mut context),
             Command::Whoami => sessions::whoami(&mut context),
@@ -206,6 +215,7 @@ impl Cli {
             Command::Code(args) => fetch::code(&mut context, args),
             Command::Run(args) => fetch::run(&mut context, args),
             Command::Member(command) => members::run(&mut context, command),
+            Command::Device(command) => devices::run(&mut context, command),
             Command::Mandate(command) => mandates::run(&mut context, command),
             Command::Credential(command) => credentials::run(&mut context, command),
             Command::Grant(args) => grants::grant(&mut context, args),

@@ -53,6 +53,7 @@ impl LocalHost {
             clock: Arc::clone(&self.clock),
             assurance: Assurance::Solo,
             pace: Pace::FREE,
+            served: places::read_served(places),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Directories and files of a vault: private, this account's own, never behind a link, never written over.
 
-use crate::api::{EpochKeyPlace, Places, Refusal, StorePlace};
+use crate::api::{EpochKeyPlace, Places, Refusal, Served, StorePlace};
 use crate::model::VaultId;
 use crate::store::{Address, Database, Store};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,12 @@ pub fn read_config(places: &Places) -> Result<Config, Refusal> {
     };
     serde_json::from_slice(&text)
         .map_err(|_| Refusal::input(path.display().to_string(), "is not a broker configuration of this version"))
+}
+
+/// Where `serve` serves this vault's broker, as it says in `served.json`; nowhere where it never did.
+pub fn read_served(places: &Places) -> Served {
+    let text = fs::read(places.state.join("served.json")).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// Remembers where this vault's epoch keys and its database are.

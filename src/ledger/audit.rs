@@ -1,11 +1,11 @@
 //! The audit of a whole ledger: every signature, every place, the tree and the fold.
 
 use super::cores::on_all_cores;
-use super::directory::Directory;
-use super::record::{Entry, Outcome, Record, RecordError};
+use super::directory::{Admission, Directory, from_blob, open_bundle};
+use super::record::{ClockMark, Entry, Outcome, Record, RecordError};
 use super::tree::Edge;
 use crate::crypto::Topic;
-use crate::model::{Digest, Event, FoldError, Mandate, Roster, Text, UnitId, Verb};
+use crate::model::{Blob, Bundle, Digest, Event, FoldError, Mandate, Roster, RosterEvent, Text, UnitId, Verb};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -130,7 +130,12 @@ impl<'a> Audit<'a> {
                 }
                 mandate.apply(event, record.by, record.at).map_err(flaw)?;
             }
-            (Audited::Roster(roster), Outcome::Roster(event)) => roster.apply(event, record.at).map_err(flaw)?,
+            (Audited::Roster(roster), Outcome::Roster(event)) => {
+                if !follows_roster_request(record, event, roster) {
+                    return Err(Flaw::Request(record.seq));
+                }
+                roster.apply(event, record.at).map_err(flaw)?;
+            }
             (Audited::Mandate(_) | Audited::Roster(_), Outcome::Denied(_) | Outcome::Refused) => {}
             _ => return Err(flaw(FoldError("it belongs to another kind of ledger"))),
         }
@@ -165,7 +170,11 @@ fn check_request(record: &Record, directory: &Directory) -> bool {
         return record.by.is_none() && record.request.is_none() && record.verb.is_none();
     };
     // A member who was admitted by this very record signs nothing in it; everyone else is known before.
-    let Some(bundle) = directory.member(member) else { return false };
+    let Some(bundle) = directory.device(member, request.claimed_key()) else { return false };
+    // Where the clock was not believed, its time says nothing about before and after.
+    if record.clock == ClockMark::Trusted && !directory.was_in_use(member, &bundle.sign, record.at) {
+        return false;
+    }
     let Ok(bytes) = request.open(Topic::Request, &bundle.sign) else { return false };
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(bytes) else { return false };
     let says = |field: &str, value: String| body.get(field).and_then(|v| v.as_str()) == Some(value.as_str());
@@ -291,8 +300,65 @@ fn follows_request(record: &Record, event: &Event, mandate: &Mandate) -> bool {
             body.pointer("/ask/of").is_none_or(Value::is_null) || names_operator("/ask/of/0")
         }
         (Event::Revoked { .. }, Some(Verb::MemberRemove | Verb::MemberRole | Verb::Grant)) => true,
+        (Event::Shared { grant, device, items }, Some(Verb::WrapShare)) => {
+            asks("grant", serde_json::to_value(grant))
+                && asks("device", serde_json::to_value(device))
+                && asks("items", serde_json::to_value(items))
+        }
         (Event::Released { .. }, Some(Verb::Fetch)) | (Event::CodeReleased { .. }, Some(Verb::Code)) => true,
         _ => false,
+    }
+}
+
+/// What concerns invitations and devices is what a request asked for, or the broker's own to record: keys that came in
+/// under an invitation, and what stays removed after a restore.
+fn follows_roster_request(record: &Record, event: &RosterEvent, roster: &Roster) -> bool {
+    let bytes = record.request.as_ref().map(crate::crypto::Signed::unverified_bytes);
+    let body = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+    let asks = |field: &str, value: Result<Value, serde_json::Error>| {
+        let asked = body.as_ref().and_then(|body| body.pointer(&format!("/ask/{field}")));
+        value.is_ok_and(|value| asked.unwrap_or(&Value::Null) == &value)
+    };
+    // The request carries the signed admission itself, the event its bytes.
+    let admits = |bundle: &Bundle, admission: &Blob| {
+        let signed = from_blob(admission).filter(|signed| asks("admission", serde_json::to_value(signed)));
+        let said = signed.and_then(|signed| serde_json::from_slice::<Admission>(signed.unverified_bytes()).ok());
+        said.and_then(|said| open_bundle(&said.bundle)).as_ref() == Some(bundle)
+    };
+    match (event, record.verb) {
+        (RosterEvent::Invited { invited, .. }, Some(Verb::MemberInvite)) => {
+            asks("invited", serde_json::to_value(invited))
+        }
+        (RosterEvent::Joined { token, bundle }, None) => {
+            let invited = roster.invitations.iter().find(|open| open.invited.token == *token);
+            let keys = from_blob(bundle).and_then(|signed| open_bundle(&signed));
+            invited.zip(keys).is_some_and(|(open, keys)| {
+                let (invited, vault) = (&open.invited, roster.vault);
+                (keys.vault, &keys.name, &keys.device) == (vault, &invited.name, &invited.device)
+                    && invited.of.is_none_or(|member| member == keys.member)
+            })
+        }
+        (RosterEvent::InvitationEnded { token }, Some(Verb::MemberReject)) => {
+            asks("token", serde_json::to_value(token))
+        }
+        (RosterEvent::Admitted { bundle, admission, reuse_key, .. }, Some(Verb::MemberAdd | Verb::MemberConfirm))
+        | (RosterEvent::DeviceAdmitted { bundle, admission, reuse_key }, Some(Verb::MemberConfirm)) => {
+            admits(bundle, admission) && asks("reuse_key", serde_json::to_value(reuse_key))
+        }
+        (RosterEvent::DeviceRemoved { device, .. }, Some(Verb::DeviceRemove)) => {
+            asks("device", serde_json::to_value(device))
+        }
+        (RosterEvent::DeviceRemoved { .. }, None) => true,
+        (
+            RosterEvent::Invited { .. }
+            | RosterEvent::Joined { .. }
+            | RosterEvent::InvitationEnded { .. }
+            | RosterEvent::Admitted { .. }
+            | RosterEvent::DeviceAdmitted { .. }
+            | RosterEvent::DeviceRemoved { .. },
+            _,
+        ) => false,
+        _ => true,
     }
 }
 

@@ -3,7 +3,7 @@
 //! A program that verifies knows one thing beforehand, the fingerprint of the owner root. Everything else follows from
 //! signatures: root → charter (broker keys, recovery recipient) and first owner → further members.
 
-use crate::crypto::{PublicKey, Signed, Topic, hash};
+use crate::crypto::{Hasher, PublicKey, Signed, Topic, hash};
 use crate::model::{Blob, Bundle, Digest, Instant, MemberId, Role, UnitId, VaultId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +66,28 @@ pub enum DirectoryError {
 pub struct Directory {
     root: PublicKey,
     charters: Vec<Charter>,
-    members: BTreeMap<MemberId, (Bundle, BTreeSet<Role>, bool)>,
+    members: BTreeMap<MemberId, Known>,
+}
+
+/// What is known of one member.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Each device's keys, with the time they were in use, where the roster says it.
+    devices: Vec<(Bundle, Option<Used>)>,
+    was_owner: bool,
+}
+
+/// From when to when a device was in use.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    since: Instant,
+    removed: Option<Instant>,
+}
+
+impl Known {
+    fn device(&self, key: &PublicKey) -> Option<&Bundle> {
+        self.devices.iter().map(|(bundle, _)| bundle).find(|bundle| bundle.sign == *key)
+    }
 }
 
 impl Directory {
@@ -93,21 +114,36 @@ impl Directory {
         Ok(Self { root, charters: opened, members: BTreeMap::new() })
     }
 
-    /// Adds an admission: the bundle is the member's own, the admission an owner's or the root's, and a member's keys
-    /// never change.
+    /// Adds an admission: the bundle is the member's own, the admission an owner's or the root's. A member's further
+    /// bundle is a further device; the keys of a device never change, and no two members share a key.
     ///
     /// # Errors
     /// [`DirectoryError::Admission`].
-    pub fn admit(&mut self, signed: &Signed) -> Result<&Bundle, DirectoryError> {
+    pub fn admit(&mut self, signed: &Signed) -> Result<Bundle, DirectoryError> {
         let (bundle, admission) = self.check(signed).ok_or(DirectoryError::Admission)?;
-        let owner = admission.roles.contains(&Role::Owner);
-        let id = bundle.member;
-        let known = self.members.entry(id).or_insert_with(|| (bundle.clone(), BTreeSet::new(), false));
-        if known.0 != bundle {
+        let shares = |bundle: &Bundle, known: &Bundle| known.sign == bundle.sign || known.enc == bundle.enc;
+        let mut all = self.members.values().flat_map(|known| &known.devices).map(|(known, _)| known);
+        if all.any(|known| shares(&bundle, known) && *known != bundle) {
             return Err(DirectoryError::Admission);
         }
-        (known.1, known.2) = (admission.roles, known.2 || owner);
-        Ok(&known.0)
+        let known = self.members.entry(bundle.member).or_default();
+        if known.devices.iter().any(|(known, _)| known.name != bundle.name) {
+            return Err(DirectoryError::Admission);
+        }
+        if known.device(&bundle.sign).is_none() {
+            known.devices.push((bundle.clone(), None));
+        }
+        known.was_owner |= admission.roles.contains(&Role::Owner);
+        Ok(bundle)
+    }
+
+    /// Says from when to when a device was in use, as the roster has it.
+    pub fn bound(&mut self, member: MemberId, key: &PublicKey, since: Instant, removed: Option<Instant>) {
+        let known = self.members.get_mut(&member).map(|known| &mut known.devices);
+        let device = known.into_iter().flatten().find(|(bundle, _)| bundle.sign == *key);
+        if let Some((_, used)) = device {
+            *used = Some(Used { since, removed });
+        }
     }
 
     fn check(&self, signed: &Signed) -> Option<(Bundle, Admission)> {
@@ -115,11 +151,13 @@ impl Directory {
         let claimed: Admission = serde_json::from_slice(signed.unverified_bytes()).ok()?;
         let signer = match claimed.by {
             None => self.root,
-            Some(owner) => self.members.get(&owner).filter(|(_, _, was_owner)| *was_owner)?.0.sign,
+            Some(owner) => {
+                let owner = self.members.get(&owner).filter(|known| known.was_owner)?;
+                owner.device(signed.claimed_key())?.sign
+            }
         };
         signed.open(Topic::Admission, &signer).ok()?;
-        let bundle: Bundle = serde_json::from_slice(claimed.bundle.unverified_bytes()).ok()?;
-        claimed.bundle.open(Topic::Bundle, &bundle.sign).ok()?;
+        let bundle = open_bundle(&claimed.bundle)?;
         (bundle.vault == self.vault()).then_some((bundle, claimed))
     }
 
@@ -143,22 +181,54 @@ impl Directory {
         self.charters.iter().map(|charter| &charter.record_key)
     }
 
-    /// A member's verified keys.
-    pub fn member(&self, id: MemberId) -> Option<&Bundle> {
-        self.members.get(&id).map(|(bundle, ..)| bundle)
+    /// The verified keys of the member's device that signs by this key, in use or not.
+    pub fn device(&self, member: MemberId, key: &PublicKey) -> Option<&Bundle> {
+        self.members.get(&member)?.device(key)
     }
 
-    /// The root's fingerprint, as people compare it: eight groups of four hex digits of SHA-256 over the root key.
+    /// Whether anybody vouches for this member.
+    pub fn knows(&self, member: MemberId) -> bool {
+        self.members.contains_key(&member)
+    }
+
+    /// Whether a device was in use at a time, as far as the roster was said here.
+    pub fn was_in_use(&self, member: MemberId, key: &PublicKey, at: Instant) -> bool {
+        let known = self.members.get(&member);
+        let device = known.and_then(|known| known.devices.iter().find(|(bundle, _)| bundle.sign == *key));
+        let in_use = |used: Used| used.since <= at && used.removed.is_none_or(|removed| at <= removed);
+        device.is_some_and(|(_, used)| used.is_none_or(in_use))
+    }
+
+    /// The root's fingerprint, as people compare it.
     pub fn fingerprint(root: &PublicKey) -> String {
-        let digest = hash(root.bytes()).to_string();
-        let groups: Vec<&str> = (0..8).filter_map(|group| digest.get(4 * group..4 * group + 4)).collect();
-        groups.join("-")
+        grouped(&hash(root.bytes()))
     }
 
     /// This directory's root fingerprint.
     pub fn root_fingerprint(&self) -> String {
         Self::fingerprint(&self.root)
     }
+}
+
+/// The fingerprint of a newcomer's keys, as the two people who compare it read it: over the exact bytes the newcomer
+/// signed, with the keys in them. Other keys under the same name have another one.
+pub fn bundle_fingerprint(bundle: &Signed) -> String {
+    grouped(&Hasher::default().with(b"mandatum/keys/1\0").with(bundle.unverified_bytes()).finish())
+}
+
+/// Keys that were handed in, if they are signed by themselves.
+pub fn open_bundle(signed: &Signed) -> Option<Bundle> {
+    let bundle: Bundle = serde_json::from_slice(signed.unverified_bytes()).ok()?;
+    signed.open(Topic::Bundle, &bundle.sign).ok()?;
+    // One spelling: what is compared by its digest cannot be written in two ways.
+    (serde_json::to_vec(&bundle).ok()? == signed.unverified_bytes()).then_some(bundle)
+}
+
+/// Eight groups of four hex digits: the first 128 bits.
+fn grouped(digest: &Digest) -> String {
+    let digest = digest.to_string();
+    let groups: Vec<&str> = (0..8).filter_map(|group| digest.get(4 * group..4 * group + 4)).collect();
+    groups.join("-")
 }
 
 /// A signed document as opaque bytes, for records and states.

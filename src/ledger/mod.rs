@@ -16,7 +16,10 @@ mod tree;
 pub use audit::{Audit, Audited, Flaw};
 pub use checkpoint::{Checkpoint, NoteError, origin};
 pub use cores::on_all_cores;
-pub use directory::{Admission, Charter, Directory, DirectoryError, Restart, from_blob, recipient_digest, to_blob};
+pub use directory::{
+    Admission, Charter, Directory, DirectoryError, Restart, bundle_fingerprint, from_blob, open_bundle,
+    recipient_digest, to_blob,
+};
 pub use extract::{Extract, ExtractError, ExtractWriter, Verified, verify_extract};
 pub use record::{Assurance, ClockMark, Entry, Outcome, Record, RecordError, leaf_of};
 pub use tree::{Edge, append, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion};

@@ -3,7 +3,7 @@
 use super::access::{Draft, Jurisdiction, Permission, Reviewed, Wish};
 use super::incident::{IncidentFacts, Step};
 use super::mandate::{GrantOrigin, Kind, Level, Narrowed, RevocationPoint, RowTerms, SecondFactor, Strength, Why};
-use super::member::{Bundle, Role};
+use super::member::{Bundle, InvitedFacts, Role};
 use super::settlement::Evidence;
 use super::{
     Blob, CredentialId, Date, Digest, GrantId, IncidentId, Instant, MemberId, Name, RequestId, ReuseTag, RowId,
@@ -309,6 +309,15 @@ pub enum Event {
         /// For which purpose.
         purpose: Text,
     },
+    /// Data keys were wrapped to a further device of a grant's own member. Nothing is wider or longer by it.
+    Shared {
+        /// Under which grant.
+        grant: GrantId,
+        /// The device's signing key.
+        device: Digest,
+        /// What.
+        items: Vec<SharedItem>,
+    },
     /// The mandate ended.
     Ended {
         /// Why.
@@ -362,6 +371,16 @@ pub struct ReleasedItem {
     pub grant: GrantId,
 }
 
+/// One secret that a further device can open too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedItem {
+    /// The credential.
+    pub credential: CredentialId,
+    /// Its version.
+    pub version: u32,
+}
+
 /// What happened to the roster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -400,8 +419,43 @@ pub enum RosterEvent {
         roles: BTreeSet<Role>,
         /// The owner's signature over them.
         admission: Blob,
-        /// The vault's reuse key, wrapped to the member.
+        /// The vault's reuse key, wrapped to each device in use, by the device's name; none where the roles need it not.
+        reuse_keys: Vec<(Name, Blob)>,
+    },
+    /// An owner invited somebody, or a further device of a member.
+    Invited {
+        /// To what.
+        invited: InvitedFacts,
+        /// Good before this.
+        until: Instant,
+    },
+    /// Keys were handed in under an invitation. They are nobody's before an owner confirms them.
+    Joined {
+        /// The digest of the invitation's token.
+        token: Digest,
+        /// The keys, signed by themselves.
+        bundle: Blob,
+    },
+    /// An invitation was withdrawn, or the keys handed in under it were rejected.
+    InvitationEnded {
+        /// The digest of its token.
+        token: Digest,
+    },
+    /// A further device of a member was admitted.
+    DeviceAdmitted {
+        /// Its keys.
+        bundle: Bundle,
+        /// The owner's signature over them and the member's roles.
+        admission: Blob,
+        /// The vault's reuse key, wrapped to the device.
         reuse_key: Option<Blob>,
+    },
+    /// A device was removed: its key is refused from here on.
+    DeviceRemoved {
+        /// Whose.
+        member: MemberId,
+        /// Its name.
+        device: Name,
     },
     /// A member was locked out.
     Suspended {
@@ -466,7 +520,7 @@ pub enum RosterEvent {
 impl Event {
     /// Whether a state document changes by it. What is read or released leaves the state as it was.
     pub fn changes_state(&self) -> bool {
-        !matches!(self, Event::Released { .. } | Event::CodeReleased { .. } | Event::Extracted)
+        !matches!(self, Event::Released { .. } | Event::CodeReleased { .. } | Event::Shared { .. } | Event::Extracted)
     }
 }
 
@@ -479,6 +533,11 @@ impl RosterEvent {
             E::Founded { .. }
                 | E::Admitted { .. }
                 | E::RolesChanged { .. }
+                | E::Invited { .. }
+                | E::Joined { .. }
+                | E::InvitationEnded { .. }
+                | E::DeviceAdmitted { .. }
+                | E::DeviceRemoved { .. }
                 | E::Suspended { .. }
                 | E::Resumed { .. }
                 | E::Removed { .. }

@@ -2,7 +2,7 @@
 //! what the broker keeps cannot part ways.
 
 use super::access::{AccessRequest, Answer};
-use super::event::{CredentialFacts, Event, FoldError, GrantFacts, NewVersion, RowChange};
+use super::event::{CredentialFacts, Event, FoldError, GrantFacts, NewVersion, RowChange, SharedItem};
 use super::incident::IncidentEntry;
 use super::mandate::{
     Asked, Credential, Ended, Grant, GrantOrigin, Kind, Level, Mandate, Narrowed, Phase, Row, RowTerms, Settled,
@@ -114,6 +114,7 @@ impl Mandate {
                 self.add_grants(grants, at)?;
             }
             Event::Restarted { .. } | Event::Released { .. } | Event::CodeReleased { .. } | Event::Extracted => {}
+            Event::Shared { grant, items, .. } => self.check_shared(*grant, items)?,
             _ => self.apply_paper(event, by.ok_or(FoldError("somebody of the agency acts here")), at)?,
         }
         Ok(())
@@ -193,6 +194,7 @@ impl Mandate {
             (Phase::Draft(_), _) | (_, Event::Answered { .. } | Event::Activated { .. }) => false,
             (Phase::Ended(_), Event::Amended { .. } | Event::CredentialsAdded { .. } | Event::Granted { .. }) => false,
             (Phase::Ended(_), Event::Released { .. } | Event::CodeReleased { .. } | Event::Ended { .. }) => false,
+            (Phase::Ended(_), Event::Shared { .. }) => false,
             (Phase::Ended(_), Event::Requested { .. } | Event::Reviewed { .. } | Event::Permitted { .. }) => false,
             (Phase::Active, Event::Closed { .. }) => false,
             _ => true,
@@ -220,9 +222,24 @@ impl Mandate {
             }
             Event::Released { items, .. } => items.iter().all(|item| self.holds(item.grant, by)),
             Event::CodeReleased { grant, .. } => self.holds(*grant, by),
+            Event::Shared { grant, .. } => lead || self.holds(*grant, by),
             _ => true,
         };
         if allowed { Ok(()) } else { Err(FoldError("its author had no authority for this here")) }
+    }
+
+    /// What is shared with a further device is what the grant gives already: its row's secrets, as they are now.
+    fn check_shared(&self, grant: GrantId, items: &[SharedItem]) -> Result<(), FoldError> {
+        let live = self.grant(grant).filter(|grant| grant.is_live());
+        let row = live.ok_or(FoldError("only what a live grant gives is shared"))?.facts.row;
+        let given = |item: &SharedItem| {
+            let credential = self.credential(item.credential).filter(|credential| credential.row == row);
+            credential.and_then(|found| found.current.as_ref()).is_some_and(|now| now.number == item.version)
+        };
+        if items.is_empty() || !items.iter().all(given) {
+            return Err(FoldError("only what the grant's row holds now is shared"));
+        }
+        Ok(())
     }
 
     fn holds(&self, grant: GrantId, by: Option<MemberId>) -> bool {

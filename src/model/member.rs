@@ -1,7 +1,7 @@
 //! Members, their roles and public keys, and the roster they stand in.
 
 use super::event::{FoldError, RosterEvent};
-use super::{Blob, Digest, Instant, MemberId, Name, UnitId, VaultId, Zone};
+use super::{Blob, Digest, Instant, MemberId, Name, Text, UnitId, VaultId, Zone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ impl Role {
     }
 }
 
-/// A member's public keys. Self-signed by the member, then admitted by an owner's signature.
+/// The public keys of one device of a member. Self-signed on that device, then admitted by an owner's signature.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
@@ -47,10 +47,87 @@ pub struct Bundle {
     pub member: MemberId,
     /// The member's name.
     pub name: Name,
+    /// The device's name among the member's own.
+    pub device: Name,
     /// Ed25519 public key that signs statements and requests.
     pub sign: Digest,
     /// age X25519 recipient (`age1…`) that inner wraps are made to.
     pub enc: String,
+}
+
+/// What the first device of every member is called.
+pub const FIRST_DEVICE: &str = "first";
+
+/// One device of a member: its own pair of keys.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Device {
+    /// Its keys and names.
+    pub bundle: Bundle,
+    /// Since when an owner vouches for it.
+    pub since: Instant,
+    /// When it was removed, if it was.
+    pub removed: Option<Instant>,
+    /// The vault's reuse-fingerprint key, wrapped to this device by an owner; leads need it.
+    pub reuse_key: Option<Blob>,
+}
+
+impl Device {
+    /// Whether its keys are in use.
+    pub fn is_active(&self) -> bool {
+        self.removed.is_none()
+    }
+    /// Its name among the member's own.
+    pub fn label(&self) -> &Name {
+        &self.bundle.device
+    }
+}
+
+/// What an owner invites a newcomer, or a member's further device, to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitedFacts {
+    /// The digest of the one-time token; the token itself is in the invitation alone.
+    pub token: Digest,
+    /// The name the keys must carry.
+    pub name: Name,
+    /// The roles on admission; empty for a device, whose member has theirs.
+    pub roles: BTreeSet<Role>,
+    /// The member whose further device it is; none for a new member.
+    pub of: Option<MemberId>,
+    /// What the device is called.
+    pub device: Name,
+    /// The operator's written permission for an outsider.
+    pub permission: Option<InvitedPermission>,
+}
+
+/// The paper that an outsider's admission will stand on: put on file when they are confirmed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitedPermission {
+    /// The mandate it is under.
+    pub unit: UnitId,
+    /// SHA-256 of the paper.
+    pub source: Digest,
+    /// The paper's file name.
+    pub file: Text,
+}
+
+/// An invitation that was not used up, or whose keys wait to be confirmed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Invitation {
+    /// To what.
+    pub invited: InvitedFacts,
+    /// Good before this.
+    pub until: Instant,
+    /// The keys that were handed in under it, signed by themselves, and when.
+    pub joined: Option<(Blob, Instant)>,
+}
+
+impl Invitation {
+    /// Whether keys may still be handed in under it.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.joined.is_none() && now < self.until
+    }
 }
 
 /// Whether a member may act now.
@@ -74,8 +151,12 @@ pub enum Standing {
 /// A member in the roster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Member {
-    /// The member's keys and name.
-    pub bundle: Bundle,
+    /// The member's id.
+    pub id: MemberId,
+    /// The member's name.
+    pub name: Name,
+    /// Every device there ever was, oldest first; at least one.
+    pub devices: Vec<Device>,
     /// The roles held.
     pub roles: BTreeSet<Role>,
     /// Whether the member may act.
@@ -84,18 +165,35 @@ pub struct Member {
     pub since: Instant,
     /// Every admission an owner signed for this member, oldest first, as other members' programs verify them.
     pub admissions: Vec<Blob>,
-    /// The vault's reuse-fingerprint key, wrapped to this member by an owner; leads need it.
-    pub reuse_key: Option<Blob>,
 }
 
 impl Member {
+    /// A member with their first device.
+    pub fn admitted(
+        bundle: Bundle,
+        roles: BTreeSet<Role>,
+        admission: Blob,
+        reuse_key: Option<Blob>,
+        at: Instant,
+    ) -> Self {
+        Self {
+            id: bundle.member,
+            name: bundle.name.clone(),
+            devices: vec![Device { bundle, since: at, removed: None, reuse_key }],
+            roles,
+            standing: Standing::Active,
+            since: at,
+            admissions: vec![admission],
+        }
+    }
+
     /// The member's id.
     pub fn id(&self) -> MemberId {
-        self.bundle.member
+        self.id
     }
     /// The member's name.
     pub fn name(&self) -> &Name {
-        &self.bundle.name
+        &self.name
     }
     /// Whether the member holds a role.
     pub fn is(&self, role: Role) -> bool {
@@ -104,6 +202,18 @@ impl Member {
     /// Whether the member may act now.
     pub fn is_active(&self) -> bool {
         self.standing == Standing::Active
+    }
+    /// The devices in use.
+    pub fn active_devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(|device| device.is_active())
+    }
+    /// The device in use that signs by a key.
+    pub fn device(&self, key: &Digest) -> Option<&Device> {
+        self.active_devices().find(|device| device.bundle.sign == *key)
+    }
+    /// The device in use of a name.
+    pub fn device_named(&self, label: &str) -> Option<&Device> {
+        self.active_devices().find(|device| device.label().same(label))
     }
 }
 
@@ -120,6 +230,8 @@ pub struct Roster {
     pub charters: Vec<Blob>,
     /// Everyone who ever was a member.
     pub members: Vec<Member>,
+    /// Invitations that are open, and keys that wait to be confirmed.
+    pub invitations: Vec<Invitation>,
 }
 
 impl Roster {
@@ -131,15 +243,16 @@ impl Roster {
         let RosterEvent::Founded { vault, zone, charter, bundle, admission, reuse_key } = event else {
             return Err(FoldError("the roster's ledger begins with the founding"));
         };
-        let owner = Member {
-            bundle: bundle.clone(),
-            roles: BTreeSet::from([Role::Owner]),
-            standing: Standing::Active,
-            since: at,
-            admissions: vec![admission.clone()],
-            reuse_key: Some(reuse_key.clone()),
-        };
-        Ok(Self { vault: *vault, unit, zone: zone.clone(), charters: vec![charter.clone()], members: vec![owner] })
+        let roles = BTreeSet::from([Role::Owner]);
+        let owner = Member::admitted(bundle.clone(), roles, admission.clone(), Some(reuse_key.clone()), at);
+        Ok(Self {
+            vault: *vault,
+            unit,
+            zone: zone.clone(),
+            charters: vec![charter.clone()],
+            members: vec![owner],
+            invitations: Vec::new(),
+        })
     }
 
     /// A member by id.
@@ -166,22 +279,55 @@ impl Roster {
                 if self.member(bundle.member).is_some() || self.named(bundle.name.as_str()).is_some() {
                     return Err(FoldError("a member of this name or id exists"));
                 }
-                self.members.push(Member {
-                    bundle: bundle.clone(),
-                    roles: roles.clone(),
-                    standing: Standing::Active,
-                    since: at,
-                    admissions: vec![admission.clone()],
-                    reuse_key: reuse_key.clone(),
-                });
+                self.check_new_keys(bundle)?;
+                let (roles, admission) = (roles.clone(), admission.clone());
+                self.members.push(Member::admitted(bundle.clone(), roles, admission, reuse_key.clone(), at));
+                // Whoever came by this name needs no invitation any more.
+                self.invitations
+                    .retain(|open| open.invited.of.is_some() || !open.invited.name.same(bundle.name.as_str()));
             }
-            RosterEvent::RolesChanged { member, roles, admission, reuse_key } => {
+            RosterEvent::RolesChanged { member, roles, admission, reuse_keys } => {
                 let active = self.acting(*member)?;
                 active.admissions.push(admission.clone());
                 active.roles.clone_from(roles);
-                if reuse_key.is_some() {
-                    active.reuse_key.clone_from(reuse_key);
+                for (label, reuse_key) in reuse_keys {
+                    let device = active.devices.iter_mut().find(|d| d.is_active() && d.label().same(label.as_str()));
+                    device.ok_or(FoldError("no device in use has this name"))?.reuse_key = Some(reuse_key.clone());
                 }
+            }
+            RosterEvent::Invited { invited, until } => self.invite(invited, *until, at)?,
+            RosterEvent::Joined { token, bundle } => {
+                let open = self.invitations.iter_mut().find(|open| open.invited.token == *token && open.is_open(at));
+                open.ok_or(FoldError("no open invitation has this token"))?.joined = Some((bundle.clone(), at));
+            }
+            RosterEvent::InvitationEnded { token } => {
+                let before = self.invitations.len();
+                self.invitations.retain(|open| open.invited.token != *token);
+                if self.invitations.len() == before {
+                    return Err(FoldError("there is no such invitation"));
+                }
+            }
+            RosterEvent::DeviceAdmitted { bundle, admission, reuse_key } => {
+                self.check_new_keys(bundle)?;
+                let member = self.acting(bundle.member)?;
+                if member.name != bundle.name || member.device_named(bundle.device.as_str()).is_some() {
+                    return Err(FoldError("a device carries its member's name, and a name of its own"));
+                }
+                let (bundle, reuse_key) = (bundle.clone(), reuse_key.clone());
+                let (member_id, label) = (bundle.member, bundle.device.clone());
+                member.devices.push(Device { bundle, since: at, removed: None, reuse_key });
+                member.admissions.push(admission.clone());
+                self.invitations
+                    .retain(|open| open.invited.of != Some(member_id) || !open.invited.device.same(label.as_str()));
+            }
+            RosterEvent::DeviceRemoved { member, device } => {
+                let found = self.members.iter_mut().find(|m| m.id() == *member);
+                let found = found.ok_or(FoldError("no such member"))?;
+                if found.active_devices().count() < 2 {
+                    return Err(FoldError("the last device stays; who leaves is removed with 'member remove'"));
+                }
+                let device = found.devices.iter_mut().find(|d| d.is_active() && d.label().same(device.as_str()));
+                device.ok_or(FoldError("no device in use has this name"))?.removed = Some(at);
             }
             RosterEvent::Suspended { member } => self.acting(*member)?.standing = Standing::Suspended { at },
             RosterEvent::Resumed { member } => {
@@ -199,6 +345,7 @@ impl Roster {
                     return Err(FoldError("the member was removed already"));
                 }
                 found.standing = Standing::Removed { at };
+                self.invitations.retain(|open| open.invited.of != Some(*member));
             }
             RosterEvent::Founded { .. } => return Err(FoldError("a roster is founded once")),
             RosterEvent::Restarted { charter, .. } => self.charters.extend(charter.clone()),
@@ -212,6 +359,39 @@ impl Roster {
         }
         if self.holding(Role::Owner).next().is_none() {
             return Err(FoldError("the last owner stays"));
+        }
+        Ok(())
+    }
+
+    fn invite(&mut self, invited: &InvitedFacts, until: Instant, at: Instant) -> Result<(), FoldError> {
+        self.invitations.retain(|known| known.joined.is_some() || known.is_open(at));
+        let fits = match invited.of {
+            None => self.named(invited.name.as_str()).is_none() && !invited.roles.is_empty(),
+            Some(id) => {
+                let member = self.acting(id)?;
+                let label = invited.device.as_str();
+                member.name == invited.name && member.device_named(label).is_none() && invited.roles.is_empty()
+            }
+        };
+        if !fits {
+            return Err(FoldError("a member, or a device of this member, has this name already"));
+        }
+        let same = |known: &Invitation| {
+            known.invited.name.same(invited.name.as_str()) && known.invited.device.same(invited.device.as_str())
+        };
+        if self.invitations.iter().any(|known| known.joined.is_some() && same(known)) {
+            return Err(FoldError("keys of this name wait already; confirm or reject them first"));
+        }
+        self.invitations.retain(|known| !same(known) && known.invited.token != invited.token);
+        self.invitations.push(Invitation { invited: invited.clone(), until, joined: None });
+        Ok(())
+    }
+
+    /// Keys belong to one device for good, of those who left too.
+    fn check_new_keys(&self, bundle: &Bundle) -> Result<(), FoldError> {
+        let mut known = self.members.iter().flat_map(|member| &member.devices).map(|device| &device.bundle);
+        if known.any(|known| known.sign == bundle.sign || known.enc == bundle.enc) {
+            return Err(FoldError("these keys are another device's"));
         }
         Ok(())
     }

@@ -20,7 +20,9 @@ mod verb;
 
 pub use access::{AccessRequest, Answer, Decision, Draft, Jurisdiction, Permission, Reviewed, Wish};
 pub use deny::Deny;
-pub use event::{CredentialFacts, Event, FoldError, GrantFacts, NewVersion, ReleasedItem, RosterEvent, RowChange};
+pub use event::{
+    CredentialFacts, Event, FoldError, GrantFacts, NewVersion, ReleasedItem, RosterEvent, RowChange, SharedItem,
+};
 pub use id::{
     Blob, CredentialId, Digest, GrantId, IncidentId, MemberId, Nonce, RequestId, ReuseTag, RowId, SessionId, UnitId,
     VaultId,
@@ -30,7 +32,9 @@ pub use mandate::{
     Asked, Credential, Ended, Grant, GrantOrigin, Kind, Level, Mandate, Narrowed, Phase, RevocationPoint, Row,
     RowTerms, SecondFactor, Settled, Strength, Version, Why,
 };
-pub use member::{Bundle, Member, Role, Roster, Standing};
+pub use member::{
+    Bundle, Device, FIRST_DEVICE, Invitation, InvitedFacts, InvitedPermission, Member, Role, Roster, Standing,
+};
 pub use name::{Name, NameError, Text};
 pub use settlement::{Choice, Evidence, Recorded};
 pub use time::{Clock, Date, HighWater, Instant, Term, TermError, Uptime, Zone};

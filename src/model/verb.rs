@@ -33,6 +33,12 @@ verbs! {
     MemberResume = "member_resume", "Let a suspended member in again.";
     MemberFactor = "member_factor", "Enrol a member's second factor anew.";
     MemberRemove = "member_remove", "End a member's access for good.";
+    MemberInvite = "member_invite", "Invite a newcomer, or a further device of a member.";
+    MemberPending = "member_pending", "List invitations, and keys that wait to be confirmed.";
+    MemberConfirm = "member_confirm", "Confirm the keys that were handed in under an invitation.";
+    MemberReject = "member_reject", "Withdraw an invitation, or reject the keys handed in under it.";
+    DeviceList = "device_list", "List the devices of a member.";
+    DeviceRemove = "device_remove", "Refuse a device's keys from now on.";
     MandateOpen = "mandate_open", "Open a mandate with its access table.";
     MandateImport = "mandate_import", "Put a mandate that was read from a file on file as a draft.";
     MandateAnswer = "mandate_answer", "Answer a question about a draft.";
@@ -52,6 +58,7 @@ verbs! {
     Reuse = "reuse", "Ask whether a secret is in use elsewhere, by keyed fingerprint.";
     Recipients = "recipients", "Ask whom the credentials of rows are wrapped to.";
     Grant = "grant", "Give a member access under a row.";
+    WrapShare = "wrap_share", "Wrap what a grant gives to a further device of its member.";
     Revoke = "revoke", "Take access away.";
     Request = "request", "Ask the lead of a mandate for access.";
     Deny = "deny", "Deny a request for access.";

@@ -32,6 +32,8 @@ pub enum Purpose<'a> {
     Work(Option<&'a Text>),
     /// A lead's program reads data keys to wrap them onward: said so in the record.
     Onward(&'a Text),
+    /// A member's program reads what the member holds to wrap it to a further device of the same member.
+    OwnDevice(&'a Text),
 }
 
 /// The right to one release, made by [`decide`] alone and used up by it: neither `Clone` nor constructible elsewhere.
@@ -128,6 +130,8 @@ pub fn decide(situation: &Situation<'_>) -> Result<Permit, Deny> {
     let purpose = match purpose {
         Purpose::Onward(said) if mandate.is_lead(member.id()) && member.is(Role::Lead) => said,
         Purpose::Onward(_) => return Err(Deny::RoleForbids),
+        // It goes to the same member under the same grant: the grant itself is the right.
+        Purpose::OwnDevice(said) => said,
         Purpose::Work(asked) => choose_purpose(&grant.facts.purposes, asked)?,
     };
     Ok(Permit {

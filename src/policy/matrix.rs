@@ -27,7 +27,14 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
         | Verb::MemberFactor
         | Verb::MemberSuspend
         | Verb::MemberResume
-        | Verb::MemberRemove => [All, Never, Never, Never],
+        | Verb::MemberRemove
+        | Verb::MemberInvite
+        | Verb::MemberPending
+        | Verb::MemberConfirm
+        | Verb::MemberReject => [All, Never, Never, Never],
+        // One's own devices are one's own matter; whoever may list the members may list theirs.
+        Verb::DeviceList => [All, All, OwnRecords, All],
+        Verb::DeviceRemove => [All, OwnRecords, OwnRecords, OwnRecords],
         Verb::MemberList => [All, All, Never, All],
         Verb::MandateOpen | Verb::MandateImport => [Never, All, Never, Never],
         Verb::MandateAmend | Verb::MandateAnswer | Verb::MandateActivate => [Never, Own, Never, Never],
@@ -44,7 +51,7 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
         }
         Verb::CredentialList => [All, Own, Granted, Never],
         Verb::Revoke => [All, Own, Never, Never],
-        Verb::Locate | Verb::Fetch | Verb::Code => [Granted, Own, Granted, Never],
+        Verb::Locate | Verb::Fetch | Verb::Code | Verb::WrapShare => [Granted, Own, Granted, Never],
         Verb::Log | Verb::Exposure => [All, Own, OwnRecords, All],
         Verb::Extract => [All, Own, Never, All],
         Verb::Verify => [All, All, Never, All],
@@ -68,6 +75,9 @@ pub fn needs_step_up(verb: Verb) -> bool {
             | Verb::MemberRole
             | Verb::MemberRemove
             | Verb::MemberFactor
+            | Verb::MemberInvite
+            | Verb::MemberConfirm
+            | Verb::DeviceRemove
             | Verb::MandateActivate
             | Verb::MandateEnd
             | Verb::MandateClose
@@ -105,6 +115,9 @@ mod tests {
             (Verb::MemberAdd, [All, Never, Never, Never]),
             (Verb::MemberRole, [All, Never, Never, Never]),
             (Verb::MemberSuspend, [All, Never, Never, Never]),
+            (Verb::MemberInvite, [All, Never, Never, Never]),
+            (Verb::MemberConfirm, [All, Never, Never, Never]),
+            (Verb::DeviceRemove, [All, OwnRecords, OwnRecords, OwnRecords]),
             (Verb::MandateOpen, [Never, All, Never, Never]),
             (Verb::MandateAmend, [Never, Own, Never, Never]),
             (Verb::MandateEnd, [All, Own, Never, Never]),

@@ -229,13 +229,20 @@ impl Store {
         })
     }
 
-    /// The wrap of a credential to a grant.
+    /// The wrap of a credential to a recipient under a grant.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn wrap(&self, unit: UnitId, grant: GrantId, credential: CredentialId) -> Result<Option<WrapRow>> {
-        let sql = "SELECT outer_wrap, statement FROM wraps WHERE unit = $1 AND grant_id = $2 AND credential = $3";
-        let key = values![unit.bytes(), grant.bytes(), credential.bytes()];
+    pub fn wrap(
+        &self,
+        unit: UnitId,
+        grant: GrantId,
+        credential: CredentialId,
+        recipient: &Digest,
+    ) -> Result<Option<WrapRow>> {
+        let sql = "SELECT outer_wrap, statement FROM wraps
+                   WHERE unit = $1 AND grant_id = $2 AND credential = $3 AND recipient = $4";
+        let key = values![unit.bytes(), grant.bytes(), credential.bytes(), recipient.bytes()];
         self.engine.first(sql, key, |row| Ok(WrapRow { outer: row.bytes(0)?, statement: row.bytes(1)? }))
     }
 

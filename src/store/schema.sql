@@ -47,14 +47,16 @@ CREATE TABLE secrets (
     PRIMARY KEY (unit, credential, version)
 ) STRICT, WITHOUT ROWID;
 
--- One wrap of a version to one grant: the outer layer, and the author's statement.
+-- One wrap of a version to one device under one grant: the outer layer, and the author's statement. `recipient` is a
+-- digest over grant and device: it says nothing of whose device it is, nor which other wraps are for the same one.
 CREATE TABLE wraps (
     unit       BLOB NOT NULL,
     grant_id   BLOB NOT NULL,
     credential BLOB NOT NULL,
+    recipient  BLOB NOT NULL,
     outer_wrap BLOB NOT NULL,
     statement  BLOB NOT NULL,
-    PRIMARY KEY (unit, grant_id, credential)
+    PRIMARY KEY (unit, grant_id, credential, recipient)
 ) STRICT, WITHOUT ROWID;
 
 -- Sealed TOTP seeds of the clients' accounts.

@@ -18,7 +18,11 @@ pub const TABLES: &[Table] = &[
     Table { name: "records", columns: &["unit", "seq", "entry"], keys: 2 },
     Table { name: "nodes", columns: &["unit", "level", "idx", "hash"], keys: 3 },
     Table { name: "secrets", columns: &["unit", "credential", "version", "ct", "rec", "statement"], keys: 3 },
-    Table { name: "wraps", columns: &["unit", "grant_id", "credential", "outer_wrap", "statement"], keys: 3 },
+    Table {
+        name: "wraps",
+        columns: &["unit", "grant_id", "credential", "recipient", "outer_wrap", "statement"],
+        keys: 4,
+    },
     Table { name: "seeds", columns: &["unit", "credential", "seed"], keys: 2 },
     Table { name: "reuse", columns: &["tag", "unit", "credential"], keys: 3 },
 ];

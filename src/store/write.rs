@@ -105,16 +105,34 @@ impl<'a> Write<'a> {
         self.one("a secret", sql, values![key.0, key.1, version, &row.ct, &row.rec, &row.statement])
     }
 
-    /// The wrap of a credential to a grant; in place of an earlier version's.
+    /// The wrap of a credential to a recipient under a grant; in place of an earlier version's.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn put_wrap(&self, unit: UnitId, grant: GrantId, credential: CredentialId, row: &WrapRow) -> Result<()> {
-        let sql = "INSERT INTO wraps (unit, grant_id, credential, outer_wrap, statement) VALUES ($1, $2, $3, $4, $5)
-                   ON CONFLICT (unit, grant_id, credential)
+    pub fn put_wrap(
+        &self,
+        unit: UnitId,
+        grant: GrantId,
+        credential: CredentialId,
+        recipient: &Digest,
+        row: &WrapRow,
+    ) -> Result<()> {
+        let sql = "INSERT INTO wraps (unit, grant_id, credential, recipient, outer_wrap, statement)
+                   VALUES ($1, $2, $3, $4, $5, $6)
+                   ON CONFLICT (unit, grant_id, credential, recipient)
                    DO UPDATE SET outer_wrap = excluded.outer_wrap, statement = excluded.statement";
-        let key = (unit.bytes(), grant.bytes(), credential.bytes());
-        self.one("a wrap", sql, values![key.0, key.1, key.2, &row.outer, &row.statement])
+        let (unit, grant, credential) = (unit.bytes(), grant.bytes(), credential.bytes());
+        self.one("a wrap", sql, values![unit, grant, credential, recipient.bytes(), &row.outer, &row.statement])
+    }
+
+    /// The wraps to one recipient under a grant: a device that was removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_wraps_to(&self, unit: UnitId, grant: GrantId, recipient: &Digest) -> Result<()> {
+        let sql = "DELETE FROM wraps WHERE unit = $1 AND grant_id = $2 AND recipient = $3";
+        self.engine.execute(sql, values![unit.bytes(), grant.bytes(), recipient.bytes()])?;
+        Ok(())
     }
 
     /// The wraps of a grant that ended.

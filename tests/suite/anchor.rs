@@ -515,7 +515,7 @@ fn high(at: i64) -> HighWater {
 }
 
 fn session(id: u8, member: MemberId) -> Session {
-    Session { id: SessionId([id; 16]), member, until: Instant(8_000_000), used: Instant(1_000) }
+    Session { id: SessionId([id; 16]), member, until: Instant(8_000_000), used: Instant(1_000), key: Digest([0; 32]) }
 }
 
 fn first_core() -> Core {

@@ -4,6 +4,7 @@ mod anchor;
 mod cli;
 mod cluster;
 mod codes;
+mod devices;
 mod keyring;
 mod killed;
 mod ledger;

@@ -264,7 +264,16 @@ fn rights(verb: Verb) -> [Right; 4] {
         | Verb::MemberSuspend
         | Verb::MemberResume
         | Verb::MemberFactor
-        | Verb::MemberRemove => [Any, No, No, No],
+        | Verb::MemberRemove
+        | Verb::MemberInvite
+        | Verb::MemberPending
+        | Verb::MemberConfirm
+        | Verb::MemberReject => [Any, No, No, No],
+        // Whoever may list the members may list their devices; everybody has their own.
+        Verb::DeviceList => [Any, Any, Own, Any],
+        Verb::DeviceRemove => [Any, Own, Own, Own],
+        // What one was granted, to one's own devices; a lead's also to those of the members under their rows.
+        Verb::WrapShare => [Own, Own, Own, No],
         // Whoever grants or reviews must know the members; who fetches need not.
         Verb::MemberList => [Any, Any, No, Any],
         // "open / amend / end / close a mandate"
@@ -315,6 +324,12 @@ fn targets(verb: Verb) -> &'static [Target] {
         | Verb::MemberResume
         | Verb::MemberFactor
         | Verb::MemberRemove
+        | Verb::MemberInvite
+        | Verb::MemberPending
+        | Verb::MemberConfirm
+        | Verb::MemberReject
+        | Verb::DeviceList
+        | Verb::DeviceRemove
         | Verb::MandateOpen
         | Verb::MandateImport
         | Verb::Request
@@ -348,6 +363,7 @@ fn targets(verb: Verb) -> &'static [Target] {
         | Verb::Reuse
         | Verb::Recipients
         | Verb::Grant
+        | Verb::WrapShare
         | Verb::Revoke
         | Verb::Fetch
         | Verb::Code
@@ -387,6 +403,10 @@ struct Stage {
     /// The agency's own ledger.
     roster: UnitId,
     spare_seed: Seed,
+    /// Each person's further device, which can open nothing yet.
+    spares: BTreeMap<&'static str, Identity>,
+    /// Keys of a newcomer that wait to be confirmed, and the digest of their invitation's token.
+    waiting: (Identity, Digest),
     at: i64,
 }
 
@@ -428,6 +448,64 @@ fn incident(id: IncidentId, detected: Instant) -> IncidentFacts {
     IncidentFacts { id, kind: IncidentKind::DeviceLost, member: None, detected, since: None, note: Text::default() }
 }
 
+fn invited(whom: &str, roles: &[Role], device: Option<(MemberId, &str)>, token: &str) -> InvitedFacts {
+    InvitedFacts {
+        token: token_digest(token),
+        name: name(whom),
+        roles: roles.iter().copied().collect(),
+        of: device.map(|(member, _)| member),
+        device: name(device.map_or(FIRST_DEVICE, |(_, label)| label)),
+        permission: None,
+    }
+}
+
+/// Olga's requests that need a fresh code.
+fn as_owner<C: Call<Load = ()>>(world: &World, ask: C::Ask) {
+    let (mut olga, gate) = (Voice { identity: world.identity("Olga"), session: None }, world.gate());
+    let unlock = with_code::<UnlockCall>(UnlockAsk { for_ms: 1000 }, &world.fresh_code("Olga"));
+    let answer = olga.send(&*gate, &unlock, None).unwrap();
+    // The code that began the session also stands for one sensitive request.
+    let UnlockAnswer { session, step_up, .. } = serde_json::from_slice(&answer).unwrap();
+    olga.session = Some(session);
+    olga.send(&*gate, &asked::<C>(None, ask, &()), Some(step_up)).unwrap();
+}
+
+/// A further device of a member, invited, joined and confirmed.
+fn spare_device(world: &World, member: &str) -> Identity {
+    let first = world.identity(member);
+    let (vault, spare) = ((first.vault, first.root), name("spare"));
+    let device = Identity::generate_for(vault, first.member, first.name.clone(), spare, &System);
+    let invited = invited(member, &[], Some((first.member, "spare")), member);
+    as_owner::<MemberInviteCall>(world, MemberInviteAsk { invited, valid_ms: 3_600_000 });
+    let token = member.to_owned().into();
+    let joining = Joining { token, bundle: device.signed_bundle(), seed: None, code: world.fresh_code(member) };
+    world.gate().join(joining).unwrap();
+    let olga = world.identity("Olga");
+    let roles = world.roles(member);
+    let admission = Admission { bundle: device.signed_bundle(), roles, by: Some(olga.member) };
+    let admission = olga.sign.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap());
+    as_owner::<MemberConfirmCall>(world, MemberConfirmAsk { admission, reuse_key: None });
+    device
+}
+
+/// A newcomer's keys, handed in and not confirmed.
+fn waiting_keys(world: &World, whom: &str) -> (Identity, Digest) {
+    let olga = world.identity("Olga");
+    let newcomer = Identity::generate(olga.vault, olga.root, name(whom), &System);
+    let invited = invited(whom, &[Role::Specialist], None, whom);
+    let digest = invited.token;
+    as_owner::<MemberInviteCall>(world, MemberInviteAsk { invited, valid_ms: 3_600_000 });
+    let seed = Seed::generate(&System);
+    let joining = Joining {
+        token: whom.to_owned().into(),
+        bundle: newcomer.signed_bundle(),
+        seed: Some(seed.encode().expose().to_vec().into()),
+        code: seed.code(world.clock.now().unix_seconds()).0,
+    };
+    world.gate().join(joining).unwrap();
+    (newcomer, digest)
+}
+
 impl Stage {
     fn build() -> Self {
         let world = World::with_mandate();
@@ -449,6 +527,8 @@ impl Stage {
         world.as_member("Larisa", "grant Boris Vasilek/CRM --level view").done();
         world.as_member("Olga", "member suspend Pavel -y").done();
 
+        let spares = Person::ALL.iter().map(|person| (person.name(), spare_device(&world, person.name()))).collect();
+        let waiting = waiting_keys(&world, "Polina");
         let people = Person::ALL.iter().map(|person| person.name()).chain(["Pavel"]);
         let mut voices: BTreeMap<_, _> =
             people.map(|name| (name, Voice { identity: world.identity(name), session: None })).collect();
@@ -487,6 +567,8 @@ impl Stage {
             place_of_b,
             nowhere,
             spare_seed: Seed::generate(&System),
+            spares,
+            waiting,
             at: 0,
         };
         stage.keep(ACTIVE);
@@ -575,13 +657,29 @@ impl Stage {
             Verb::MemberRole => {
                 let nina = &self.voices["Nina"].identity;
                 let admission = self.admission(nina, voice, &[Role::Specialist, Role::Auditor]);
-                let ask = MemberRoleAsk { member: nina.member, admission, reuse_key: None };
+                let ask = MemberRoleAsk { member: nina.member, admission, reuse_keys: Vec::new() };
                 asked::<MemberRoleCall>(None, ask, &())
             }
             Verb::MemberSuspend => asked::<MemberSuspendCall>(None, member("Boris"), &()),
             Verb::MemberResume => asked::<MemberResumeCall>(None, member("Pavel"), &()),
             Verb::MemberFactor => asked::<MemberFactorCall>(None, member("Boris"), &enrol()),
             Verb::MemberRemove => asked::<MemberRemoveCall>(None, member("Boris"), &()),
+            Verb::MemberInvite => {
+                let invited = invited("Vera", &[Role::Specialist], None, "vera");
+                asked::<MemberInviteCall>(None, MemberInviteAsk { invited, valid_ms: 3_600_000 }, &())
+            }
+            Verb::MemberPending => asked::<MemberPendingCall>(None, Nothing {}, &()),
+            Verb::MemberConfirm => {
+                let admission = self.admission(&self.waiting.0, voice, &[Role::Specialist]);
+                asked::<MemberConfirmCall>(None, MemberConfirmAsk { admission, reuse_key: None }, &())
+            }
+            Verb::MemberReject => asked::<MemberRejectCall>(None, MemberRejectAsk { token: self.waiting.1 }, &()),
+            Verb::DeviceList => asked::<DeviceListCall>(None, DeviceListAsk { name: None }, &()),
+            Verb::DeviceRemove => {
+                let ask = DeviceRemoveAsk { name: name(person.name()), device: name("spare") };
+                asked::<DeviceRemoveCall>(None, ask, &())
+            }
+            Verb::WrapShare => self.share(voice, person, place()),
             Verb::MandateOpen => {
                 let ask = MandateOpenAsk {
                     operator: name("Pion"),
@@ -755,6 +853,25 @@ impl Stage {
             }
             Verb::ConfirmClock => asked::<ConfirmClockCall>(None, Nothing {}, &()),
         }
+    }
+
+    /// The place's secret, wrapped to the person's own further device under the grant they hold, or have heard of.
+    fn share(&self, voice: &Voice, person: Person, place: &Place) -> Asked {
+        let (grant, device) = (place.grant(voice.id()), self.spares[person.name()].bundle());
+        let store = Store::open(&mandatum::store::Database::File(self.world.places().database())).unwrap();
+        let row = store.secret(place.unit, place.credential, 1).unwrap();
+        let said = row.map(|row| postcard::from_bytes::<Signed>(&row.statement).unwrap());
+        let said = said.map(|signed| serde_json::from_slice::<Statement>(signed.unverified_bytes()).unwrap());
+        let wraps = said.into_iter().map(|said| {
+            let ctx = Ctx { to: Some((grant, voice.id())), recipient: recipient_digest(&device.enc), ..said.ctx };
+            let inner = wrap_inner(&device.enc, &ctx, &Key::generate(&System)).unwrap();
+            let said = Statement { ctx, inner: hash(&inner), author: voice.id(), ..said };
+            let statement = voice.identity.sign.sign(Topic::Statement, serde_json::to_vec(&said).unwrap());
+            WrapLoad { ctx, inner: Blob(inner), statement }
+        });
+        let load = WrapsLoad { wraps: wraps.collect() };
+        let items = vec![SharedItem { credential: place.credential, version: 1 }];
+        asked::<WrapShareCall>(Some(place.unit), WrapShareAsk { grant, device: device.sign, items }, &load)
     }
 
     /// Sends one cell's request from a kept state; gives back what is wrong with what came of it. The gate is left
@@ -1043,7 +1160,7 @@ fn nobody_grants_to_themselves_or_beyond_the_row() {
         serde_json::from_slice(&voice.send(&*gate, &code, None).unwrap()).unwrap()
     };
     let ask = |signed| {
-        let ask = MemberRoleAsk { member: sasha.id(), admission: signed, reuse_key: None };
+        let ask = MemberRoleAsk { member: sasha.id(), admission: signed, reuse_keys: Vec::new() };
         asked::<MemberRoleCall>(None, ask, &())
     };
     let by_self = sasha.send(&*gate, &ask(raised(&sasha)), Some(stepped(&sasha, "Sasha")));

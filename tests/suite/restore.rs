@@ -633,6 +633,7 @@ impl World {
             terminal: &mut owner,
             wait: &|_| (),
             wire: mandatum::agent::revocation::Wire::danger_allow_loopback_http,
+            reach: &mandatum::cli::over_network,
             demo: None,
         };
         let code = cli.run(&mut edge);

@@ -1,7 +1,7 @@
 //! A vault for one test: a temporary directory, a clock that is moved by hand, and a person at every prompt.
 
 use crate::cluster::{Database, database_of_this_test};
-use mandatum::agent::{Key, Secret, Seed, SessionError, SessionKeys, System};
+use mandatum::agent::{Key, Profile, Secret, Seed, SessionError, SessionKeys, System};
 use mandatum::api::Host;
 use mandatum::cli::{Cli, Edge, Progress, Terminal};
 use mandatum::host::LocalHost;
@@ -109,6 +109,8 @@ pub struct World {
     pub postgres: Option<Database>,
     /// Whether there is somebody at a terminal.
     pub attended: AtomicBool,
+    /// The keyrings of machines other than the vault's.
+    machines: Mutex<HashMap<String, Arc<MemoryKeys>>>,
     /// The last step each member's code was used for.
     used: Mutex<HashMap<String, u64>>,
 }
@@ -123,6 +125,7 @@ impl World {
             sessions: Arc::default(),
             postgres: database_of_this_test(),
             attended: AtomicBool::new(true),
+            machines: Mutex::default(),
             used: Mutex::default(),
         }
     }
@@ -240,9 +243,26 @@ impl World {
 
     /// As [`World::run`], with standard input, or on a terminal.
     pub fn run_with(&self, member: &str, args: &[&str], stdin: &[u8], tty: bool) -> Output {
+        self.run_in(("vault", "state"), member, args, stdin, tty)
+    }
+
+    /// Runs a command line as a member on a machine of their own, words split at spaces.
+    pub fn as_member_at(&self, machine: &str, member: &str, line: &str) -> Output {
+        let (vault, state) = (format!("{machine}-vault"), format!("{machine}-state"));
+        self.run_in((&vault, &state), member, &line.split_whitespace().collect::<Vec<_>>(), b"", false)
+    }
+
+    fn run_in(&self, places: (&str, &str), member: &str, args: &[&str], stdin: &[u8], tty: bool) -> Output {
+        let mut machines = self.machines.lock().unwrap();
+        // Each machine has a keyring of its own.
+        let keys = Arc::clone(machines.entry(places.0.to_owned()).or_default());
+        drop(machines);
         self.with_edge(member, stdin, tty, |edge| {
-            let vault = self.path("vault");
-            let state = self.path("state");
+            if places.0 != "vault" {
+                edge.session_keys = keys;
+            }
+            let vault = self.path(places.0);
+            let state = self.path(places.1);
             let fixed = [
                 "mandatum",
                 "--vault",
@@ -272,6 +292,8 @@ impl World {
         };
         let clock: Arc<dyn Clock> = self.clock.clone();
         let wait = |duration: std::time::Duration| self.clock.pass(i64::try_from(duration.as_millis()).unwrap());
+        // Whoever came in by an invitation reaches this world's broker by a profile.
+        let reach = |_: &Profile| Ok(self.gate());
         let mut edge = Edge {
             host: &host,
             clock,
@@ -280,6 +302,7 @@ impl World {
             terminal: &mut person,
             wait: &wait,
             wire: mandatum::agent::revocation::Wire::danger_allow_loopback_http,
+            reach: &reach,
             demo: None,
         };
         let code = work(&mut edge);
@@ -305,6 +328,13 @@ impl World {
         let vault = self.host().vault_id(&self.places()).unwrap();
         let path = mandatum::agent::identity_path(&self.places().identities(), vault, &name);
         mandatum::agent::Identity::load(&path, &Secret::copy_of(PASSPHRASE.as_bytes())).unwrap()
+    }
+
+    /// The roles a member holds, as the owner reads them.
+    pub fn roles(&self, member: &str) -> std::collections::BTreeSet<mandatum::model::Role> {
+        let lines: Vec<mandatum::api::MemberLine> =
+            serde_json::from_value(self.as_member("Olga", "member list --json").done().json()).unwrap();
+        lines.into_iter().find(|line| line.name.same(member)).unwrap().roles
     }
 
     /// A member's program with a fresh session, for requests the command line does not make.

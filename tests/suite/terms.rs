@@ -418,20 +418,23 @@ fn decide_case(case: &Case) -> Result<Said, Deny> {
     let texts = |texts: &[&str]| texts.iter().map(|text| Text::parse(text).unwrap()).collect::<Vec<_>>();
     let term = |(from, until): (i64, i64)| Term { from: Instant(from), until: Instant(until) };
     let day: Date = "2026-01-01".parse().unwrap();
+    let bundle = Bundle {
+        vault: VaultId([0; 16]),
+        member: me,
+        name: Name::parse("Sasha").unwrap(),
+        device: Name::parse(FIRST_DEVICE).unwrap(),
+        sign: Digest([0; 32]),
+        enc: String::new(),
+    };
     let member = Member {
-        bundle: Bundle {
-            vault: VaultId([0; 16]),
-            member: me,
-            name: Name::parse("Sasha").unwrap(),
-            sign: Digest([0; 32]),
-            enc: String::new(),
-        },
+        id: me,
+        name: bundle.name.clone(),
+        devices: vec![Device { bundle, since: at, removed: None, reuse_key: None }],
         roles: case.roles.iter().copied().collect(),
         standing: [Standing::Active, Standing::Suspended { at }, Standing::Removed { at }][usize::from(case.standing)]
             .clone(),
         since: at,
         admissions: Vec::new(),
-        reuse_key: None,
     };
     let terms = RowTerms {
         data: Vec::new(),
