@@ -397,7 +397,8 @@ impl Program {
         let others = || AgentError::Untrusted("the keys are not what was invited, or not signed by themselves");
         let signed = line.bundle.clone().ok_or_else(others)?;
         let (bundle, invited) = (open_bundle(&signed).ok_or_else(others)?, &line.invited);
-        let fits = bundle.vault == self.identity.vault && bundle.name == invited.name && bundle.device == invited.device;
+        let fits =
+            bundle.vault == self.identity.vault && bundle.name == invited.name && bundle.device == invited.device;
         if !fits || invited.of.is_some_and(|member| member != bundle.member) {
             return Err(others());
         }

@@ -1,15 +1,15 @@
 //! One request type per verb.
 
 use super::views::{
-    CredentialLine, DeviceLine, DueLine, ExposureLine, IncidentView, Located, LogLine, MandateLine, MandateView, MemberLine,
-    Overview, PendingLine, Proof, RecipientLine, Released, ReuseLine, VerifyReport,
+    CredentialLine, DeviceLine, DueLine, ExposureLine, IncidentView, Located, LogLine, MandateLine, MandateView,
+    MemberLine, Overview, PendingLine, Proof, RecipientLine, Released, ReuseLine, VerifyReport,
 };
 use super::{Call, Seen, Served};
 use crate::crypto::{Ctx, Hasher, Signed};
 use crate::model::{
     Blob, CredentialFacts, CredentialId, Date, Digest, Draft, Evidence, GrantFacts, GrantId, IncidentFacts, IncidentId,
-    Instant, InvitedFacts, Jurisdiction, MemberId, Name, NewVersion, Nonce, Permission, RequestId, ReuseTag, Reviewed, RowId,
-    SecondFactor, SessionId, SharedItem, Step, Text, UnitId, Verb, Wish, Zone,
+    Instant, InvitedFacts, Jurisdiction, MemberId, Name, NewVersion, Nonce, Permission, RequestId, ReuseTag, Reviewed,
+    RowId, SecondFactor, SessionId, SharedItem, Step, Text, UnitId, Verb, Wish, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -4,8 +4,8 @@ use super::Seen;
 use crate::crypto::Signed;
 use crate::ledger::{Assurance, Record};
 use crate::model::{
-    Blob, CredentialId, Deny, Digest, GrantId, Incident, IncidentKind, Instant, InvitedFacts, Jurisdiction, Kind, Mandate, MemberId,
-    Name, ReuseTag, Role, RowId, Strength, Text, UnitId, Verb, Wish, Zone,
+    Blob, CredentialId, Deny, Digest, GrantId, Incident, IncidentKind, Instant, InvitedFacts, Jurisdiction, Kind,
+    Mandate, MemberId, Name, ReuseTag, Role, RowId, Strength, Text, UnitId, Verb, Wish, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,8 +12,8 @@ use crate::api::{
 use crate::crypto::{Ctx, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
 use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{
-    Bundle, CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor, UnitId,
-    Verb,
+    Bundle, CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor,
+    UnitId, Verb,
 };
 use crate::policy::{self, Scope};
 use crate::store::{SecretRow, WrapRow};

@@ -58,12 +58,7 @@ pub fn was_wrapped_to(member: &Member, device: &Device, grant: &Grant, version: 
 }
 
 /// Refuses a retrieval that the asking device has no key for, before anything is recorded as released.
-pub fn check_wrapped(
-    vault: &Vault<'_>,
-    caller: &Caller,
-    mandate: &Mandate,
-    item: &FetchItem,
-) -> Result<(), Refusal> {
+pub fn check_wrapped(vault: &Vault<'_>, caller: &Caller, mandate: &Mandate, item: &FetchItem) -> Result<(), Refusal> {
     let slot = slot_of(item.grant, &caller.device().bundle);
     if vault.store.wrap(mandate.unit, item.grant, item.credential, &slot)?.is_some() {
         return Ok(());
@@ -118,7 +113,8 @@ pub fn list(
         return Err(Refusal::NotFound);
     }
     let mut mandates = vault.mandates()?;
-    let reaches = |mandate: &Mandate| own || policy::reach(caller.member(), caller.verb(), Some(mandate)) != Scope::Never;
+    let reaches =
+        |mandate: &Mandate| own || policy::reach(caller.member(), caller.verb(), Some(mandate)) != Scope::Never;
     mandates.retain(|mandate| mandate.phase == Phase::Active && reaches(mandate) && (own || leads(caller, mandate)));
     let admissions = chain_to(&vault.roster, member.id());
     let mut lines = Vec::with_capacity(member.devices.len());

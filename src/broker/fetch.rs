@@ -114,7 +114,8 @@ fn permits(
     onward: Option<&Onward>,
 ) -> Result<Vec<Permit>, Refusal> {
     if ask.items.is_empty() || (ask.items.len() > 1 && onward.is_none()) {
-        let sentence = "a fetch names one credential; many are named only to grant a row onward or to share with a device";
+        let sentence =
+            "a fetch names one credential; many are named only to grant a row onward or to share with a device";
         return Err(Refusal::input("items", sentence));
     }
     let mut permits = Vec::with_capacity(ask.items.len());

@@ -9,7 +9,9 @@ use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{GrantAsk, Refusal, Request, WrapLoad, WrapsLoad};
 use crate::ledger::Outcome;
-use crate::model::{CredentialId, Digest, Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, Role, Row, Text, Why};
+use crate::model::{
+    CredentialId, Digest, Event, GrantFacts, GrantId, GrantOrigin, Instant, Mandate, Member, Role, Row, Text, Why,
+};
 use crate::store::WrapRow;
 
 /// Makes a grant, with the wraps of everything under its row. A live grant of the same member under the row ends with

@@ -64,12 +64,7 @@ fn check_permission(vault: &mut Vault<'_>, invited: &InvitedFacts) -> Result<(),
 ///
 /// # Errors
 /// None of its own.
-pub fn pending(
-    vault: &mut Vault<'_>,
-    _: &Caller,
-    _: Request<Nothing>,
-    (): (),
-) -> Result<PendingAnswer, Refusal> {
+pub fn pending(vault: &mut Vault<'_>, _: &Caller, _: Request<Nothing>, (): ()) -> Result<PendingAnswer, Refusal> {
     let now = vault.now();
     let mut waiting = Vec::new();
     for invitation in vault.roster.invitations.clone() {

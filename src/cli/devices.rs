@@ -66,7 +66,10 @@ fn share(context: &mut Context<'_, '_>, args: ShareArgs) -> Result<(), Failure> 
         let line = |to: &SharedWith| {
             let left = match to.left {
                 0 => String::new(),
-                left => format!("; {} cannot be read on this device either: share from another, or ask a lead", count(left, "secret")),
+                left => format!(
+                    "; {} cannot be read on this device either: share from another, or ask a lead",
+                    count(left, "secret")
+                ),
             };
             format!("'{}' has keys for {} more{left}.", to.device, count(to.shared, "secret"))
         };

@@ -138,7 +138,8 @@ fn served(context: &Context<'_, '_>, program: &Program, args: &InviteArgs) -> Re
         None => program.ask::<MemberPendingCall>(None, None, Nothing {})?.served,
     };
     if served.urls.is_empty() {
-        let sentence = "no place is known where a newcomer reaches this broker; start 'mandatum serve' first, or give --url";
+        let sentence =
+            "no place is known where a newcomer reaches this broker; start 'mandatum serve' first, or give --url";
         return Err(Failure::input("url", sentence));
     }
     Ok(served)

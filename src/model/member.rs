@@ -283,7 +283,8 @@ impl Roster {
                 let (roles, admission) = (roles.clone(), admission.clone());
                 self.members.push(Member::admitted(bundle.clone(), roles, admission, reuse_key.clone(), at));
                 // Whoever came by this name needs no invitation any more.
-                self.invitations.retain(|open| open.invited.of.is_some() || !open.invited.name.same(bundle.name.as_str()));
+                self.invitations
+                    .retain(|open| open.invited.of.is_some() || !open.invited.name.same(bundle.name.as_str()));
             }
             RosterEvent::RolesChanged { member, roles, admission, reuse_keys } => {
                 let active = self.acting(*member)?;
@@ -316,9 +317,8 @@ impl Roster {
                 let (member_id, label) = (bundle.member, bundle.device.clone());
                 member.devices.push(Device { bundle, since: at, removed: None, reuse_key });
                 member.admissions.push(admission.clone());
-                self.invitations.retain(|open| {
-                    open.invited.of != Some(member_id) || !open.invited.device.same(label.as_str())
-                });
+                self.invitations
+                    .retain(|open| open.invited.of != Some(member_id) || !open.invited.device.same(label.as_str()));
             }
             RosterEvent::DeviceRemoved { member, device } => {
                 let found = self.members.iter_mut().find(|m| m.id() == *member);

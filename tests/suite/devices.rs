@@ -14,7 +14,8 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Invites, and gives the invitation's text back.
 fn invite(world: &World, line: &str) -> String {
     // No `serve` runs here: where the broker is stands in the command.
-    let invited = world.as_member("Olga", &format!("member invite {line} --url unix:/run/mandatum/broker --json")).done();
+    let invited =
+        world.as_member("Olga", &format!("member invite {line} --url unix:/run/mandatum/broker --json")).done();
     invited.json()["invitation"].as_str().unwrap().to_owned()
 }
 
@@ -94,6 +95,25 @@ fn a_newcomer_makes_their_keys_on_their_own_machine() {
     verified(&world);
 }
 
+/// With `--wait` the command ends when the owner has confirmed, and fails when they reject.
+#[test]
+fn who_waits_is_told() {
+    let world = World::new();
+    for (name, confirms) in [("Katya", true), ("Boris", false)] {
+        let invitation = invite(&world, &format!("{name} --role specialist"));
+        *world.meanwhile.lock().unwrap() = Some(Box::new(move |world| {
+            if confirms {
+                let pending = world.as_member("Olga", "member pending --json").done().json();
+                confirm(world, name, pending[0]["fingerprint"].as_str().unwrap()).done();
+            } else {
+                world.as_member("Olga", &format!("member reject {name}")).done();
+            }
+        }));
+        let line = format!("join {invitation} --wait --otpauth-out {}", world.otp_file(name).display());
+        world.as_member_at(name, name, &line).ended(if confirms { 0 } else { 5 });
+    }
+}
+
 /// A lead who joined can store and fingerprint: the reuse key reached them wrapped to the confirmed keys.
 #[test]
 fn a_lead_who_joined_works_as_one() {
@@ -103,7 +123,8 @@ fn a_lead_who_joined_works_as_one() {
     confirm(&world, "Larisa", &fingerprint).done();
     world.as_member_at("larisa", "Larisa", "unlock").done();
     let rows = world.file("r.csv", "system;category;platform;data;levels;purposes\nCRM;CRM;amoCRM;c;view;calls\n");
-    let open = format!("mandate open Pion --contract 1 --signed 2026-01-15 --until 2026-12-31 --rows {}", rows.display());
+    let open =
+        format!("mandate open Pion --contract 1 --signed 2026-01-15 --until 2026-12-31 --rows {}", rows.display());
     world.as_member_at("larisa", "Larisa", &open).done();
     world.as_member_at("larisa", "Larisa", "credential add Pion/CRM --user u --generate --totp-unknown").done();
     world.as_member_at("larisa", "Larisa", "fetch Pion/CRM --field password").done();
@@ -352,7 +373,10 @@ fn a_second_device_opens_what_was_shared_and_nothing_once_removed() {
     verified(&world);
 
     let shared = world.as_member("Sasha", "device share --json").done().json();
-    assert_eq!((&shared[0]["device"], &shared[0]["shared"], &shared[0]["left"]), (&"phone".into(), &1.into(), &0.into()));
+    assert_eq!(
+        (&shared[0]["device"], &shared[0]["shared"], &shared[0]["left"]),
+        (&"phone".into(), &1.into(), &0.into())
+    );
     let password = fetch_here(&world).done().stdout;
     assert_eq!(fetch_there(&world).done().stdout, password);
     assert!(world.as_member("Sasha", "device share").done().stdout.contains("already"));
@@ -432,9 +456,7 @@ fn every_device_of_a_member_signs_for_them() {
         .unwrap()
         .to_owned();
     let fingerprint = join(&world, "katya", "Katya", &katya);
-    world
-        .as_member_at("Olga-laptop", "Olga", &format!("member confirm Katya --fingerprint {fingerprint}"))
-        .done();
+    world.as_member_at("Olga-laptop", "Olga", &format!("member confirm Katya --fingerprint {fingerprint}")).done();
     world.as_member("Lena", "device share").done();
     world.as_member_at("Lena-laptop", "Lena", "credential rotate Romashka/CRM --generate").done();
     world.as_member_at("Lena-laptop", "Lena", "grant Katya Romashka/CRM --level view").done();
@@ -527,7 +549,8 @@ fn sharing_never_widens() {
     let credential = |row: &str| mandate.credentials_of(mandate.row_named(row).unwrap().id).next().unwrap().id;
     let devices = sasha.ask::<DeviceListCall>(None, None, DeviceListAsk { name: None }).unwrap();
     let phone = devices[1].key;
-    let (own, leads) = (grant_of(sasha.identity().member, "CRM").unwrap(), grant_of(lena.identity().member, "Bot").unwrap());
+    let (own, leads) =
+        (grant_of(sasha.identity().member, "CRM").unwrap(), grant_of(lena.identity().member, "Bot").unwrap());
     let nina = world.identity("Nina").sign.public();
     let item = |row: &str, version| vec![SharedItem { credential: credential(row), version }];
     let cases = [
@@ -594,10 +617,10 @@ fn a_removed_device_stays_removed_after_a_restore() {
     let world = with_phone();
     world.as_member("Sasha", "device share").done();
     let backup = world.path("backup.db");
-    world.as_member("Olga", &format!("backup --out {}", backup.display())).done();
+    world.as_member("Olga", &format!("backup {}", backup.display())).done();
     world.as_member("Sasha", "device remove Sasha phone -y").done();
     let kit = format!(
-        "restore {} --kit {} --kit-passphrase-file {}",
+        "restore {} --kit {} --kit-passphrase-file {} -y",
         backup.display(),
         world.path("kit").display(),
         world.path("kit-pw").display()
