@@ -97,6 +97,7 @@ impl Caller {
             clock: Arc::new(SystemClock),
             assurance: Assurance::Account,
             pace: Pace::FREE,
+            served: Default::default(),
         };
         let gate: Arc<dyn Gate> = Arc::new(Door::new(Arc::new(Broker::new(settings)), Assurance::Account));
         let code = office.code_now(OWNER);

@@ -234,7 +234,11 @@ impl<'a, 'b> Context<'a, 'b> {
         }
     }
 
-    fn vault_id(&self, places: &Places) -> Result<VaultId, Failure> {
+    /// The vault a member works with here.
+    ///
+    /// # Errors
+    /// Input where there is none.
+    pub fn vault_id(&self, places: &Places) -> Result<VaultId, Failure> {
         match Profile::read(&places.vault)? {
             Some(profile) => Ok(profile.vault),
             None => Ok(self.edge.host.vault_id(places)?),

@@ -127,12 +127,15 @@ fn check_vault(hello: &Hello, invitation: &Invitation) -> Result<(), Failure> {
     }
 }
 
+/// A fresh seed, where there is one, and a code.
+type Factor = (Option<Zeroizing<Vec<u8>>>, String);
+
 /// A new member enrols a second factor; a further device is proven by the one its member has.
 fn second_factor(
     context: &mut Context<'_, '_>,
     invitation: &Invitation,
     args: &EnrolArgs,
-) -> Result<(Option<Zeroizing<Vec<u8>>>, String), Failure> {
+) -> Result<Factor, Failure> {
     if invitation.member.is_some() {
         let code = context.code(&format!("Two-factor code of {}", invitation.name))?;
         return Ok((None, code));

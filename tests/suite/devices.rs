@@ -95,6 +95,25 @@ fn a_newcomer_makes_their_keys_on_their_own_machine() {
     verified(&world);
 }
 
+/// With `--wait` the command ends when the owner has confirmed, and fails when they reject.
+#[test]
+fn who_waits_is_told() {
+    let world = World::new();
+    for (name, confirms) in [("Katya", true), ("Boris", false)] {
+        let invitation = invite(&world, &format!("{name} --role specialist"));
+        *world.meanwhile.lock().unwrap() = Some(Box::new(move |world| {
+            if confirms {
+                let pending = world.as_member("Olga", "member pending --json").done().json();
+                confirm(world, name, pending[0]["fingerprint"].as_str().unwrap()).done();
+            } else {
+                world.as_member("Olga", &format!("member reject {name}")).done();
+            }
+        }));
+        let line = format!("join {invitation} --wait --otpauth-out {}", world.otp_file(name).display());
+        world.as_member_at(name, name, &line).ended(if confirms { 0 } else { 5 });
+    }
+}
+
 /// A lead who joined can store and fingerprint: the reuse key reached them wrapped to the confirmed keys.
 #[test]
 fn a_lead_who_joined_works_as_one() {
@@ -598,10 +617,10 @@ fn a_removed_device_stays_removed_after_a_restore() {
     let world = with_phone();
     world.as_member("Sasha", "device share").done();
     let backup = world.path("backup.db");
-    world.as_member("Olga", &format!("backup --out {}", backup.display())).done();
+    world.as_member("Olga", &format!("backup {}", backup.display())).done();
     world.as_member("Sasha", "device remove Sasha phone -y").done();
     let kit = format!(
-        "restore {} --kit {} --kit-passphrase-file {}",
+        "restore {} --kit {} --kit-passphrase-file {} -y",
         backup.display(),
         world.path("kit").display(),
         world.path("kit-pw").display()

@@ -100,6 +100,9 @@ impl Output {
     }
 }
 
+/// Something that happens while a command waits.
+pub type Meanwhile = Box<dyn FnOnce(&World) + Send>;
+
 /// A vault with its people.
 pub struct World {
     pub dir: tempfile::TempDir,
@@ -111,6 +114,8 @@ pub struct World {
     pub attended: AtomicBool,
     /// The keyrings of machines other than the vault's.
     machines: Mutex<HashMap<String, Arc<MemoryKeys>>>,
+    /// What happens elsewhere while a command waits, once.
+    pub meanwhile: Mutex<Option<Meanwhile>>,
     /// The last step each member's code was used for.
     used: Mutex<HashMap<String, u64>>,
 }
@@ -126,6 +131,7 @@ impl World {
             postgres: database_of_this_test(),
             attended: AtomicBool::new(true),
             machines: Mutex::default(),
+            meanwhile: Mutex::default(),
             used: Mutex::default(),
         }
     }
@@ -291,7 +297,11 @@ impl World {
             stderr: String::new(),
         };
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let wait = |duration: std::time::Duration| self.clock.pass(i64::try_from(duration.as_millis()).unwrap());
+        let wait = |duration: std::time::Duration| {
+            self.clock.pass(i64::try_from(duration.as_millis()).unwrap());
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            meanwhile.into_iter().for_each(|work| work(self));
+        };
         // Whoever came in by an invitation reaches this world's broker by a profile.
         let reach = |_: &Profile| Ok(self.gate());
         let mut edge = Edge {
