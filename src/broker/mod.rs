@@ -169,6 +169,7 @@ impl Broker {
             Verb::Code => run::<api::CodeCall>(vault, caller, frame, fetch::code),
             Verb::Log => run::<api::LogCall>(vault, caller, frame, ledgers::log),
             Verb::Extract => run::<api::ExtractCall>(vault, caller, frame, ledgers::extract),
+            Verb::Checkpoint => run::<api::CheckpointCall>(vault, caller, frame, ledgers::checkpoint),
             Verb::Exposure => run::<api::ExposureCall>(vault, caller, frame, exposure::exposure),
             Verb::Verify => run::<api::VerifyCall>(vault, caller, frame, verify::verify),
             Verb::Sweep => run::<api::SweepCall>(vault, caller, frame, sweep::sweep),

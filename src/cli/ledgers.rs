@@ -7,10 +7,13 @@ use super::terminal::table;
 use crate::api::{
     ExposureAsk, ExposureCall, ExposureLine, ExtractCall, LogAsk, LogCall, LogLine, NameAsk, Nothing, VerifyCall,
 };
-use crate::ledger::verify_extract;
-use crate::model::{Date, Name, Text, Zone};
-use std::io::BufReader;
-use std::path::PathBuf;
+use crate::ledger::{Checkpoint, Verified, verify_extract};
+use crate::model::{Date, Instant, Name, Text, Zone};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// The longest checkpoint that is read, bytes: its six lines take less than 400.
+const NOTE_MAX: u64 = 16 * 1024;
 
 #[derive(clap::Args)]
 pub struct LogArgs {
@@ -37,12 +40,24 @@ pub struct ExtractArgs {
 }
 
 #[derive(clap::Args)]
+pub struct CheckpointArgs {
+    /// The operator, or OPERATOR@CONTRACT
+    operator: Text,
+    /// The new file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
 pub struct VerifyArgs {
     /// An extract [default: the vault itself]
     file: Option<PathBuf>,
     /// The root fingerprint it must be signed by, as the agency gave it to you
     #[arg(long, value_name = "FINGERPRINT", requires = "file")]
     root: Option<String>,
+    /// A checkpoint you were given earlier; may be given more than once
+    #[arg(long, value_name = "NOTE-FILE", requires = "file")]
+    checkpoint: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -112,13 +127,31 @@ pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), F
     })
 }
 
+/// Gives the signed head of an operator's ledger.
+///
+/// # Errors
+/// Input where the file exists.
+pub fn checkpoint(context: &mut Context<'_, '_>, args: CheckpointArgs) -> Result<(), Failure> {
+    let (note, head) = context.program()?.checkpoint(args.operator)?;
+    if let Some(out) = &args.out {
+        write_private(out, note.as_bytes())?;
+    }
+    let report = serde_json::json!({
+        "file": args.out, "records": head.size, "root_hash": head.root, "checkpoint": note,
+    });
+    context.result(&report, || match &args.out {
+        Some(out) => format!("{} covers {}.", out.display(), count(head.size, "record")),
+        None => note.trim_end().to_owned(),
+    })
+}
+
 /// Verifies the vault, or an extract.
 ///
 /// # Errors
 /// Integrity, naming what is wrong.
 pub fn verify(context: &mut Context<'_, '_>, args: VerifyArgs) -> Result<(), Failure> {
     match args.file {
-        Some(file) => verify_file(context, &file, args.root.as_deref()),
+        Some(file) => verify_file(context, &file, args.root.as_deref(), &args.checkpoint),
         None => verify_vault(context),
     }
 }
@@ -145,12 +178,19 @@ fn verify_vault(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     }
 }
 
-fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>) -> Result<(), Failure> {
+fn verify_file(
+    context: &mut Context<'_, '_>,
+    file: &PathBuf,
+    root: Option<&str>,
+    notes: &[PathBuf],
+) -> Result<(), Failure> {
     let opened = std::fs::File::open(file).map_err(|e| Failure::input("file", format!("{}: {e}", file.display())))?;
     let progress = context.terminal().progress("verifying", 0);
     let verified = verify_extract(BufReader::new(opened), root, |done| progress.set(done));
     drop(progress);
     let verified = verified.map_err(|error| Failure::integrity(format!("{}: {error}", file.display())))?;
+    let held = hold_against(&verified, notes)?;
+    let covered = held.iter().map(|(_, held)| held.size).max();
     let denied = verified.records.iter().filter(|r| matches!(r.outcome, crate::ledger::Outcome::Denied(_))).count();
     let assurance = verified.records.iter().map(|record| record.assurance).collect::<Vec<_>>();
     let solo = assurance.contains(&crate::ledger::Assurance::Solo);
@@ -159,6 +199,10 @@ fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>
         "records": verified.checkpoint.size, "root_hash": verified.checkpoint.root,
         "root_fingerprint": verified.root, "root_checked": root.is_some(), "denials": denied,
         "assurance": if solo { "solo" } else { "account or host" },
+        "checkpoints": held.iter().map(|(note, held)| {
+            serde_json::json!({"file": note, "records": held.size, "root_hash": held.root})
+        }).collect::<Vec<_>>(),
+        "covered": covered, "covered_at": covered.and_then(|covered| last_covered(&verified, covered)),
     });
     let mut text = format!(
         "The extract holds: {} records of the mandate of {} (contract {}), {denied} denials.\nSigned under root {}",
@@ -172,7 +216,61 @@ fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>
     if solo {
         text.push_str("\nAssurance 'solo': broker and members shared one account, so expiry, records and 2FA are promises of their program.");
     }
+    if let Some(covered) = covered {
+        text.push_str(&coverage(&verified, covered));
+    }
     context.result(&report, || text)
+}
+
+/// Every checkpoint the operator kept, held against the extract.
+fn hold_against<'n>(verified: &Verified, notes: &'n [PathBuf]) -> Result<Vec<(&'n PathBuf, Checkpoint)>, Failure> {
+    let (mut held, mut misfits) = (Vec::new(), Vec::new());
+    for file in notes {
+        // A mail program may have changed the line ends; what is signed is the text with plain ones.
+        let note = read_note(file)?.replace("\r\n", "\n");
+        match verified.hold_against(&note) {
+            Ok(checkpoint) => held.push((file, checkpoint)),
+            Err(misfit) => misfits.push(format!("{}: {misfit}", file.display())),
+        }
+    }
+    if misfits.is_empty() { Ok(held) } else { Err(Failure::integrity(misfits.join("; "))) }
+}
+
+fn read_note(file: &Path) -> Result<String, Failure> {
+    let refused = |why: String| Failure::input("checkpoint", format!("{}: {why}", file.display()));
+    let opened = std::fs::File::open(file).map_err(|error| refused(error.to_string()))?;
+    let mut note = Vec::new();
+    opened.take(NOTE_MAX + 1).read_to_end(&mut note).map_err(|error| refused(error.to_string()))?;
+    let short = u64::try_from(note.len()).is_ok_and(|length| length <= NOTE_MAX);
+    let note = String::from_utf8(note).ok().filter(|_| short);
+    note.ok_or_else(|| refused("is not a checkpoint, which is a text of six lines".to_owned()))
+}
+
+/// When the last record under a checkpoint was written; none under an empty one.
+fn last_covered(verified: &Verified, covered: u64) -> Option<Instant> {
+    let last = usize::try_from(covered.checked_sub(1)?).ok()?;
+    verified.records.get(last).map(|record| record.at)
+}
+
+/// What the operator's own checkpoint proves, and from where on there is nothing but the broker's word.
+fn coverage(verified: &Verified, covered: u64) -> String {
+    let mut text = String::new();
+    if let Some(last) = covered.checked_sub(1) {
+        text.push_str(&format!(
+            "\nRecords 0 to {last} are covered by your checkpoint (size {covered}): unchanged since you received it."
+        ));
+    }
+    match (verified.checkpoint.size.checked_sub(1), last_covered(verified, covered)) {
+        (Some(last), since) if last >= covered => {
+            let since = since.map_or_else(|| "the first record".to_owned(), |at| at.to_string());
+            text.push_str(&format!(
+                "\nRecords {covered} to {last} are signed by the broker and covered by nothing you hold: beyond the \
+                 broker's word nothing is provable about them since {since}."
+            ));
+        }
+        _ => text.push_str("\nThere is no record after it."),
+    }
+    text
 }
 
 /// Shows what was opened and not rotated.

@@ -104,6 +104,8 @@ enum Command {
     Log(ledgers::LogArgs),
     /// Write the operator's extract: the whole ledger of the mandate, verifiable without this program
     Extract(ledgers::ExtractArgs),
+    /// Give the signed head of an operator's ledger, for the operator to keep
+    Checkpoint(ledgers::CheckpointArgs),
     /// Verify the vault, or an extract without any vault
     Verify(ledgers::VerifyArgs),
     /// Show what each person opened that nobody has rotated since
@@ -217,6 +219,7 @@ impl Cli {
             Command::Document(args) => papers::document(&mut context, args),
             Command::Log(args) => ledgers::log(&mut context, args),
             Command::Extract(args) => ledgers::extract(&mut context, args),
+            Command::Checkpoint(args) => ledgers::checkpoint(&mut context, args),
             Command::Verify(args) => ledgers::verify(&mut context, args),
             Command::Exposure(args) => ledgers::exposure(&mut context, args),
             Command::Sweep => health::sweep(&mut context),

@@ -143,6 +143,11 @@ impl Directory {
         self.charters.iter().map(|charter| &charter.record_key)
     }
 
+    /// Every checkpoint key there was, the newest first.
+    pub fn checkpoint_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.charters.iter().rev().map(|charter| &charter.checkpoint_key)
+    }
+
     /// A member's verified keys.
     pub fn member(&self, id: MemberId) -> Option<&Bundle> {
         self.members.get(&id).map(|(bundle, ..)| bundle)

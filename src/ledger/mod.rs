@@ -10,6 +10,7 @@ mod checkpoint;
 mod cores;
 mod directory;
 mod extract;
+mod held;
 mod record;
 mod tree;
 
@@ -18,5 +19,6 @@ pub use checkpoint::{Checkpoint, NoteError, origin};
 pub use cores::on_all_cores;
 pub use directory::{Admission, Charter, Directory, DirectoryError, Restart, from_blob, recipient_digest, to_blob};
 pub use extract::{Extract, ExtractError, ExtractWriter, Verified, verify_extract};
+pub use held::Misfit;
 pub use record::{Assurance, ClockMark, Entry, Outcome, Record, RecordError, leaf_of};
 pub use tree::{Edge, append, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion};

@@ -7,6 +7,7 @@ mod keyring;
 mod killed;
 mod ledger;
 mod matrix;
+mod notices;
 mod paper;
 mod restore;
 mod secrecy;
