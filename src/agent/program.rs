@@ -349,8 +349,7 @@ impl Program {
     /// # Errors
     /// [`AgentError`].
     pub fn checkpoint(&self, operator: Text) -> Result<(String, Seen), AgentError> {
-        let (answer, _, _, directory) =
-            self.exchange::<api::CheckpointCall>(None, None, NameAsk { operator }, &())?;
+        let (answer, _, _, directory) = self.exchange::<api::CheckpointCall>(None, None, NameAsk { operator }, &())?;
         let key = directory.charter().checkpoint_key;
         let head = Checkpoint::open(&answer.note, self.identity.vault, answer.unit, &key)
             .map_err(|_| AgentError::Untrusted("the head is not signed by the broker for this ledger"))?;

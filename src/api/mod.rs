@@ -5,12 +5,14 @@
 //! holds is bound by statements or digests inside the signed bytes.
 
 mod host;
+mod notices;
 mod verbs;
 mod views;
 
 pub use host::{
     AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
 };
+pub use notices::{Checkpoints, Notice, NoticeKind, NoticesReport, OperatorCheckpoint};
 pub use verbs::*;
 pub use views::*;
 

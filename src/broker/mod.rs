@@ -21,6 +21,7 @@ mod incident;
 mod ledgers;
 mod mandates;
 mod members;
+mod notices;
 mod overview;
 mod people;
 mod recorder;

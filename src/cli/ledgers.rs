@@ -9,6 +9,9 @@ use crate::api::{
 };
 use crate::ledger::{Checkpoint, Verified, verify_extract};
 use crate::model::{Date, Instant, Name, Text, Zone};
+use crate::paperwork::Lang;
+use crate::post::{ConfigError, Enclosure, Letter, MailAddress, Mailer, PostError, SmtpTable, copy_name, parse_config};
+use serde::Deserialize;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -31,12 +34,34 @@ pub struct LogArgs {
 }
 
 #[derive(clap::Args)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("ways").args(["out", "mail", "folder"]).required(true).multiple(true))]
 pub struct ExtractArgs {
     /// The operator, or OPERATOR@CONTRACT
     operator: Text,
     /// The new file
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: Option<PathBuf>,
+    /// Send it to the operator's address, with the configuration of --mail-config
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address, requires = "mail_config")]
+    mail: Option<MailAddress>,
+    /// A file with the table [smtp] of notices.toml
+    #[arg(long, value_name = "FILE", requires = "mail")]
+    mail_config: Option<PathBuf>,
+    /// Put it into the operator's folder, as OPERATOR-DATE.mandatum-extract
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+fn parse_address(text: &str) -> Result<MailAddress, &'static str> {
+    text.parse()
+}
+
+/// `--mail-config`: the table `[smtp]` alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MailConfig {
+    smtp: SmtpTable,
 }
 
 #[derive(clap::Args)]
@@ -103,9 +128,19 @@ pub fn log(context: &mut Context<'_, '_>, args: LogArgs) -> Result<(), Failure> 
 /// # Errors
 /// Input where the file exists.
 pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), Failure> {
-    if args.out.symlink_metadata().is_ok() {
-        return Err(Failure::input("out", format!("{} exists; name a new file", args.out.display())));
+    // Whatever can be wrong with the way out is said before anything is recorded.
+    let today = super::context::today(context.now())?;
+    let name = copy_name(args.operator.as_str(), today, "mandatum-extract");
+    let in_folder = args.folder.as_ref().map(|folder| folder.join(&name));
+    for (option, file) in [("out", &args.out), ("folder", &in_folder)] {
+        if let Some(file) = file.as_ref().filter(|file| file.symlink_metadata().is_ok()) {
+            return Err(Failure::input(option, format!("{} exists; name a new file", file.display())));
+        }
     }
+    if let Some(folder) = args.folder.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Failure::input("folder", format!("{} is not a directory", folder.display())));
+    }
+    let mailer = args.mail_config.as_deref().map(mailer).transpose()?;
     let mut program = context.program()?;
     let token = context.step_up(&mut program)?;
     let answer = program.ask::<ExtractCall>(None, Some(token), NameAsk { operator: args.operator.clone() })?;
@@ -113,18 +148,56 @@ pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), F
     let root = crate::ledger::Directory::fingerprint(&program.identity().root);
     verify_extract(&answer.extract.0[..], Some(&root), |_| ())
         .map_err(|error| Failure::integrity(error.to_string()))?;
-    write_private(&args.out, &answer.extract.0)?;
+    let files: Vec<&PathBuf> = args.out.iter().chain(&in_folder).collect();
+    for file in &files {
+        write_private(file, &answer.extract.0)?;
+    }
+    if let (Some(mailer), Some(to)) = (&mailer, &args.mail) {
+        let (subject, text) = covering_letter(context.lang(), args.operator.as_str(), &root);
+        let id: String = answer.head.root.to_string().chars().take(32).collect();
+        let enclosure = Some(Enclosure { name: &name, bytes: &answer.extract.0 });
+        let to = std::slice::from_ref(to);
+        let letter = Letter { to, subject: &subject, text: &text, id: &id, at: context.now(), enclosure };
+        let failed = |error: PostError| Failure::unexpected(format!("the extract was made and not mailed: {error}"));
+        mailer.send(&letter).map_err(failed)?;
+    }
+    let mailed_to = args.mail.as_ref().map(MailAddress::to_string);
     let report = serde_json::json!({
-        "file": args.out, "records": answer.head.size, "root_hash": answer.head.root, "root_fingerprint": root,
+        "file": files.first(), "files": files, "mailed_to": mailed_to, "records": answer.head.size,
+        "root_hash": answer.head.root, "root_fingerprint": root,
     });
     context.result(&report, || {
+        let places = files.iter().map(|file| file.display().to_string()).chain(mailed_to.iter().cloned());
         format!(
-            "{} holds {} of {}. Anyone checks it with: mandatum verify FILE --root {root}",
-            args.out.display(),
+            "{}: {} of {}. Anyone checks it with: mandatum verify FILE --root {root}",
+            places.collect::<Vec<_>>().join(", "),
             count(answer.head.size, "record"),
             args.operator
         )
     })
+}
+
+fn mailer(config: &Path) -> Result<Mailer, Failure> {
+    let refused = |error: ConfigError| Failure::input("mail-config", error);
+    let MailConfig { smtp } = parse_config(config).map_err(refused)?;
+    Mailer::new(smtp, config).map_err(refused)
+}
+
+fn covering_letter(lang: Lang, operator: &str, root: &str) -> (String, String) {
+    match lang {
+        Lang::Ru => (
+            format!("Выписка из журнала: {operator}"),
+            format!(
+                "Выписка из журнала по вашему поручению приложена. Проверка:\n\nmandatum verify ФАЙЛ --root {root}\n"
+            ),
+        ),
+        Lang::En => (
+            format!("Ledger extract: {operator}"),
+            format!(
+                "The extract of the ledger of your mandate is enclosed. To verify it:\n\nmandatum verify FILE --root {root}\n"
+            ),
+        ),
+    }
 }
 
 /// Gives the signed head of an operator's ledger.

@@ -21,6 +21,7 @@ mod init;
 mod ledgers;
 mod mandates;
 mod members;
+mod notices;
 mod papers;
 mod people;
 mod qr;
@@ -118,6 +119,8 @@ enum Command {
     Status,
     /// Check the vault's health and name the fix for each finding
     Doctor(health::DoctorArgs),
+    /// Send what is due by mail and webhook: one round, on the broker's machine
+    Notices(notices::Args),
     /// Copy the database while it is in use; the anchor is never in the copy
     Backup(recovery::BackupArgs),
     /// Put a backup in place and go on from it with the recovery kit
@@ -226,6 +229,7 @@ impl Cli {
             Command::Due(args) => health::due(&mut context, args),
             Command::Status => health::status(&mut context),
             Command::Doctor(args) => health::doctor(&mut context, args),
+            Command::Notices(args) => notices::notices(&mut context, args),
             Command::Backup(args) => recovery::backup(&mut context, args),
             Command::Restore(args) => recovery::restore(&mut context, args),
             Command::Restart(args) => recovery::restart(&mut context, args),

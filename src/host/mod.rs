@@ -5,12 +5,16 @@
 
 mod clock;
 mod doctor;
+pub mod notices;
 mod places;
 
 pub use clock::SystemClock;
+pub use notices::Notices;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
-use crate::api::{EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport};
+use crate::api::{
+    EpochKeyPlace, Finding, Founding, Gate, Host, NoticesReport, Places, Recovery, Refusal, RestartReport,
+};
 use crate::broker::{Broker, Settings, found, restart};
 use crate::crypto::Entropy;
 use crate::ledger::Assurance;
@@ -36,6 +40,16 @@ impl LocalHost {
         Ok(self.settings_with(places, vault, &place))
     }
 
+    /// The broker of a vault, for what this machine itself does with it.
+    ///
+    /// # Errors
+    /// [`Refusal`] where there is no vault.
+    pub fn broker(&self, places: &Places) -> Result<Broker, Refusal> {
+        places::check_private(&places.vault)?;
+        places::check_private(&places.state)?;
+        Ok(Broker::new(self.settings(places)?))
+    }
+
     fn settings_with(&self, places: &Places, vault: VaultId, place: &EpochKeyPlace) -> Settings {
         let home = Home {
             dir: places.state.clone(),
@@ -57,9 +71,7 @@ impl LocalHost {
 
 impl Host for LocalHost {
     fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Refusal> {
-        places::check_private(&places.vault)?;
-        places::check_private(&places.state)?;
-        Ok(Arc::new(Broker::new(self.settings(places)?)))
+        Ok(Arc::new(self.broker(places)?))
     }
 
     fn vault_id(&self, places: &Places) -> Result<VaultId, Refusal> {
@@ -135,5 +147,14 @@ impl Host for LocalHost {
 
     fn examine(&self, places: &Places) -> Vec<Finding> {
         doctor::examine(self, places)
+    }
+
+    fn notices(&self, places: &Places, dry_run: bool) -> Result<NoticesReport, Refusal> {
+        let broker = self.broker(places)?;
+        if dry_run {
+            return notices::preview(&broker, places, self.clock.now());
+        }
+        let config = notices::Config::read(places)?;
+        Notices::new(Arc::new(broker), Arc::clone(&self.clock), places.state.clone(), config).tick()
     }
 }

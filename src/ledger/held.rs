@@ -73,9 +73,10 @@ impl Verified {
 
     /// The record by which the ledger itself says that it lost records this far.
     fn restart_before(&self, size: u64) -> Option<u64> {
-        let lost = self.records.iter().find(|record| {
-            matches!(record.outcome, Outcome::Mandate(Event::Restarted { found, .. }) if found < size)
-        });
+        let lost = self
+            .records
+            .iter()
+            .find(|record| matches!(record.outcome, Outcome::Mandate(Event::Restarted { found, .. }) if found < size));
         lost.map(|record| record.seq)
     }
 }
