@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
+    /// The clock is not believed: nothing ends by time until it is set right or an owner confirms it.
+    Clock,
     /// A mandate's term ends.
     Mandate,
     /// A row's term ends before its mandate's.
@@ -36,11 +38,11 @@ impl NoticeKind {
 pub struct Notice {
     /// What it is about.
     pub kind: NoticeKind,
-    /// Whose mandate.
-    pub operator: Name,
+    /// Whose mandate; none where it is about the vault.
+    pub operator: Option<Name>,
     /// Which: a system, a system and a member, a kind of incident, a number of questions; empty for the mandate itself.
     pub what: String,
-    /// The end of the term (the first instant after it), or when it began: detected, asked, drafted, reviewed.
+    /// The end of the term (the first instant after it), or when it began: detected, asked, drafted, reviewed, last believed.
     pub at: Instant,
     /// Days until a term's end, a part of a day counted whole; else whole days since.
     pub days: i64,

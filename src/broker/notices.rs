@@ -1,11 +1,11 @@
 //! What the host sends on by the clock. Only the machine that runs the broker can ask for it: no request, no member,
 //! nothing released. As in every call, what is over is swept first.
 
-use super::Broker;
 use super::overview::{DAY_MS, due_in};
 use super::vault::Vault;
+use super::{Broker, clock_name};
 use crate::api::{Checkpoints, DueLine, Notice, NoticeKind, OperatorCheckpoint, Refusal};
-use crate::model::{Date, Digest, Instant, Mandate, Phase};
+use crate::model::{Date, Digest, Instant, Jurisdiction, Mandate, Phase};
 
 /// How far ahead notices look, days.
 const AHEAD_DAYS: u32 = 30;
@@ -19,7 +19,8 @@ impl Broker {
     pub fn notices(&self) -> Result<(Date, Vec<Notice>), Refusal> {
         self.with_vault(|vault, _, _| {
             let mandates = vault.mandates()?;
-            let notices = mandates.iter().flat_map(|mandate| of_mandate(vault, mandate)).collect();
+            let mut notices: Vec<Notice> = clock(vault).into_iter().collect();
+            notices.extend(mandates.iter().flat_map(|mandate| of_mandate(vault, mandate)));
             Ok((today(vault)?, notices))
         })
     }
@@ -47,12 +48,32 @@ fn today(vault: &Vault<'_>) -> Result<Date, Refusal> {
     today.ok_or_else(|| Refusal::Failed("the clock shows no date".to_owned()))
 }
 
+/// A clock that is not believed is somebody's task, and says nothing about terms.
+fn clock(vault: &Vault<'_>) -> Option<Notice> {
+    if vault.clock.may_destroy() {
+        return None;
+    }
+    let at = vault.anchor.core().high.at;
+    Some(Notice {
+        kind: NoticeKind::Clock,
+        operator: None,
+        what: clock_name(vault.clock).to_owned(),
+        at,
+        days: vault.now().since(at).max(0).div_euclid(DAY_MS),
+        told: None,
+        jurisdiction: Jurisdiction::default(),
+        zone: vault.roster.zone.clone(),
+        key: vault.label("notice\nclock".to_owned()),
+    })
+}
+
 fn of_mandate(vault: &Vault<'_>, mandate: &Mandate) -> Vec<Notice> {
     let mut notices = Vec::new();
     if mandate.phase == Phase::Active {
-        notices.extend(
-            due_in(vault, mandate, None, AHEAD_DAYS).into_iter().filter_map(|line| term(vault, mandate, &line)),
-        );
+        if vault.clock.may_destroy() {
+            let ends = due_in(vault, mandate, None, AHEAD_DAYS);
+            notices.extend(ends.iter().filter_map(|line| term(vault, mandate, line)));
+        }
         let reviewed = mandate.reviewed.unwrap_or(mandate.since);
         notices.push(since(vault, mandate, NoticeKind::Review, String::new(), reviewed, ""));
     }
@@ -91,7 +112,7 @@ fn term(vault: &Vault<'_>, mandate: &Mandate, line: &DueLine) -> Option<Notice> 
 fn since(vault: &Vault<'_>, mandate: &Mandate, kind: NoticeKind, what: String, at: Instant, subject: &str) -> Notice {
     Notice {
         kind,
-        operator: mandate.operator.clone(),
+        operator: Some(mandate.operator.clone()),
         what,
         at,
         days: vault.now().since(at).max(0).div_euclid(DAY_MS),

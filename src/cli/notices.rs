@@ -4,6 +4,7 @@ use super::context::Context;
 use super::failure::{Failure, count};
 use super::terminal::table;
 use crate::api::Notice;
+use crate::model::Name;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -43,7 +44,13 @@ pub fn notices(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure>
 fn due_table(due: &[Notice]) -> String {
     let row = |notice: &Notice| {
         let kind = format!("{:?}", notice.kind).to_lowercase();
-        vec![notice.days.to_string(), kind, notice.operator.to_string(), notice.what.clone(), notice.at.to_string()]
+        vec![
+            notice.days.to_string(),
+            kind,
+            notice.operator.as_ref().map_or(String::new(), Name::to_string),
+            notice.what.clone(),
+            notice.at.to_string(),
+        ]
     };
     table(&["days", "what", "operator", "which", "ends before, or since (UTC)"], due.iter().map(row).collect())
 }

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use ureq::tls::{Certificate, PemItem, parse_pem};
 use zeroize::Zeroizing;
 
 /// The longest configuration or secret that is read, bytes.
@@ -79,7 +80,7 @@ pub fn parse_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> 
 
 /// Names of fields are said, as the parser says them; anything that may hold a value is not.
 fn reason(said: &str) -> &str {
-    let names_fields = ["unknown field `", "missing field `", "duplicate field `", "unknown variant `"];
+    let names_fields = ["unknown field `", "missing field `", "duplicate field `"];
     let quoted = said.matches('`').count();
     if names_fields.iter().any(|known| said.starts_with(known)) && quoted % 2 == 0 && !said.contains('\n') {
         said
@@ -97,4 +98,21 @@ pub(super) fn read_secret(path: &Path) -> Result<crate::crypto::Secret, ConfigEr
     let secret = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
     if secret.is_empty() { Err(ConfigError::new(path, "is empty")) } else { Ok(crate::crypto::Secret::copy_of(secret)) }
+}
+
+/// The certificates of a PEM file, in place of the built-in roots; `which` names the field in an error.
+///
+/// # Errors
+/// As [`read_private`]; a file without a certificate is refused.
+pub(super) fn read_roots(config: &Path, which: &str, path: &Path) -> Result<Vec<Certificate<'static>>, ConfigError> {
+    let pem = read_private(path)?;
+    let certificate = |item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    };
+    let roots: Vec<_> = parse_pem(&pem).filter_map(certificate).collect();
+    if roots.is_empty() {
+        return Err(ConfigError::new(config, format!("{which} holds no certificate in PEM")));
+    }
+    Ok(roots)
 }

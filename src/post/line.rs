@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a server may say in one delivery, bytes: certificates take 10 KiB, a dialogue less than 1.
-const ANSWER_MAX: usize = 256 * 1024;
+/// What a server may say in one delivery, bytes: certificates take up to 10 KiB, a dialogue less than 1. The client
+/// reads an answer of many lines anew with each line, so that more would cost it minutes.
+const ANSWER_MAX: usize = 24 * 1024;
 /// How often a port is looked at that nobody came to yet.
 const LOOK: Duration = Duration::from_millis(2);
 

@@ -1,15 +1,16 @@
 //! Mail over SMTP: a letter of plain text, perhaps with one file.
 
 use super::PostError;
-use super::config::{ConfigError, read_private, read_secret};
+use super::config::{ConfigError, read_roots, read_secret};
 use super::line::Line;
 use crate::crypto::Secret;
 use crate::model::Instant;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Severity;
 use lettre::{Message, SmtpTransport, Transport};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -69,7 +70,8 @@ pub struct Mailer {
     server: Server,
     login: Option<(String, Secret)>,
     from: MailAddress,
-    roots: Option<Certificate>,
+    /// Trusted instead of the built-in ones, where there are any.
+    roots: Vec<Certificate>,
     time_limit: Duration,
 }
 
@@ -133,11 +135,13 @@ impl Mailer {
         if login.as_ref().is_some_and(|(_, password)| password.expose_str().is_none()) {
             return Err(wrong("smtp.password_file holds no text".into()));
         }
-        let not_pem = || wrong("smtp.ca_file holds no certificate in PEM".into());
-        let roots = match &table.ca_file {
-            Some(file) => Some(Certificate::from_pem(&read_private(&beside(file))?).map_err(|_| not_pem())?),
-            None => None,
-        };
+        let mut roots = Vec::new();
+        if let Some(file) = &table.ca_file {
+            for root in read_roots(config, "smtp.ca_file", &beside(file))? {
+                let root = Certificate::from_der(root.der().to_vec());
+                roots.push(root.map_err(|_| wrong("smtp.ca_file holds a certificate that is none".into()))?);
+            }
+        }
         Ok(Self { server, login, from: table.from, roots, time_limit: TIME_LIMIT })
     }
 
@@ -157,7 +161,9 @@ impl Mailer {
         let line = Line::open(host, self.server.port, self.time_limit)?;
         let sent = self.transport(line.port)?.send(&message);
         match (line.cut(host), sent) {
-            (_, Ok(_)) => Ok(()),
+            // The client also takes an answer that asks for more, 3yz, for a good one.
+            (_, Ok(answer)) if answer.code().severity == Severity::PositiveCompletion => Ok(()),
+            (_, Ok(_)) => Err(PostError::Protocol(host.clone())),
             (Some(cut), Err(_)) => Err(cut),
             (None, Err(error)) => Err(fault(host, &error)),
         }
@@ -206,10 +212,9 @@ impl Mailer {
         let host = &self.server.host;
         let parameters = || {
             let builder = TlsParameters::builder(host.clone());
-            let builder = match &self.roots {
-                Some(root) => builder.certificate_store(CertificateStore::None).add_root_certificate(root.clone()),
-                None => builder.certificate_store(CertificateStore::WebpkiRoots),
-            };
+            let store = if self.roots.is_empty() { CertificateStore::WebpkiRoots } else { CertificateStore::None };
+            let builder = self.roots.iter().cloned().fold(builder, TlsParametersBuilder::add_root_certificate);
+            let builder = builder.certificate_store(store);
             builder.build().map_err(|_| PostError::Untrusted(host.clone()))
         };
         Ok(match self.server.protection {

@@ -5,14 +5,14 @@
 //! more than some minutes off.
 
 use super::PostError;
-use super::config::{ConfigError, read_private, read_secret};
+use super::config::{ConfigError, read_roots, read_secret};
 use crate::crypto::{Secret, mac_of};
 use crate::model::Instant;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
 /// The time for one whole call.
@@ -71,19 +71,7 @@ impl Webhook {
         }
         let roots = match &table.ca_file {
             None => RootCerts::WebPki,
-            Some(file) => {
-                let pem = read_private(&beside(file))?;
-                let certs: Vec<Certificate<'static>> = parse_pem(&pem)
-                    .filter_map(|item| match item {
-                        Ok(PemItem::Certificate(cert)) => Some(cert),
-                        _ => None,
-                    })
-                    .collect();
-                if certs.is_empty() {
-                    return Err(wrong("webhook.ca_file holds no certificate in PEM".into()));
-                }
-                RootCerts::from(certs)
-            }
+            Some(file) => RootCerts::from(read_roots(config, "webhook.ca_file", &beside(file))?),
         };
         Ok(Self { uri, host, secret, roots, loopback, time_limit: TIME_LIMIT })
     }

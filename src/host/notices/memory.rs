@@ -213,5 +213,9 @@ fn step(notice: &Notice) -> Option<i64> {
 }
 
 fn again(kind: NoticeKind) -> i64 {
-    if matches!(kind, NoticeKind::Incident | NoticeKind::Request) { URGENT_AGAIN_MS } else { AGAIN_MS }
+    if matches!(kind, NoticeKind::Clock | NoticeKind::Incident | NoticeKind::Request) {
+        URGENT_AGAIN_MS
+    } else {
+        AGAIN_MS
+    }
 }

@@ -15,7 +15,7 @@ use super::places;
 use crate::api::{Notice, NoticeKind, NoticesReport, OperatorCheckpoint, Places, Refusal};
 use crate::broker::Broker;
 use crate::crypto::Hasher;
-use crate::model::{Clock, Date, Instant, Jurisdiction};
+use crate::model::{Clock, Date, Instant, Jurisdiction, Name};
 use crate::paperwork::law::Law;
 use crate::post::{Enclosure, Letter, MailAddress, PostError, copy_name};
 use serde::Serialize;
@@ -47,7 +47,7 @@ struct Posted<'a> {
     /// When it is sent.
     at: Instant,
     kind: NoticeKind,
-    operator: &'a str,
+    operator: Option<&'a str>,
     what: &'a str,
     days: i64,
     /// The end of the term, or when it began.
@@ -172,7 +172,7 @@ impl Round<'_> {
                 id: &id,
                 at: self.now,
                 kind: notice.kind,
-                operator: notice.operator.as_str(),
+                operator: notice.operator.as_ref().map(Name::as_str),
                 what: &notice.what,
                 days: notice.days,
                 when: notice.at,

@@ -9,7 +9,7 @@ use crate::paperwork::law::Law;
 pub fn letter(lang: Lang, notices: &[Notice]) -> Result<(String, String), Refusal> {
     let lines = notices.iter().map(|notice| line(lang, notice)).collect::<Result<Vec<_>, _>>()?;
     let subject = match notices {
-        [one] => format!("mandatum: {}: {}", one.operator, title(lang, one.kind)),
+        [one] => format!("mandatum: {}", heading(lang, one)),
         more => format!("mandatum: {} {}", lang.pick("уведомлений:", "notices:"), more.len()),
     };
     let foot = lang.pick(
@@ -42,8 +42,18 @@ pub fn checkpoint(lang: Lang, head: &OperatorCheckpoint) -> (String, String) {
     }
 }
 
+/// Whose it is and what.
+fn heading(lang: Lang, notice: &Notice) -> String {
+    let title = title(lang, notice.kind);
+    notice.operator.as_ref().map_or_else(|| title.to_owned(), |operator| format!("{operator}: {title}"))
+}
+
 fn title(lang: Lang, kind: NoticeKind) -> &'static str {
     let (ru, en) = match kind {
+        NoticeKind::Clock => (
+            "часам нельзя верить, по сроку ничего не прекращается (mandatum doctor)",
+            "the clock is not believed, nothing ends by time (mandatum doctor)",
+        ),
         NoticeKind::Mandate => ("поручение заканчивается", "the mandate ends"),
         NoticeKind::Row => ("строка таблицы доступа заканчивается", "a row of the access table ends"),
         NoticeKind::Grant => ("допуск заканчивается", "a grant ends"),
@@ -56,7 +66,7 @@ fn title(lang: Lang, kind: NoticeKind) -> &'static str {
 }
 
 fn line(lang: Lang, notice: &Notice) -> Result<String, Refusal> {
-    let head = format!("{}: {}", notice.operator, title(lang, notice.kind));
+    let head = heading(lang, notice);
     let (when, days) = (notice.zone.show(notice.at), notice.days);
     let rest = match notice.kind {
         NoticeKind::Mandate | NoticeKind::Row | NoticeKind::Grant => {
@@ -67,7 +77,7 @@ fn line(lang: Lang, notice: &Notice) -> Result<String, Refusal> {
             }
         }
         NoticeKind::Incident => return Ok(format!("{head}: {}", incident(lang, notice)?)),
-        NoticeKind::Request | NoticeKind::Draft | NoticeKind::Review => {
+        NoticeKind::Clock | NoticeKind::Request | NoticeKind::Draft | NoticeKind::Review => {
             format!("{} {when}", lang.pick("с", "since"))
         }
     };

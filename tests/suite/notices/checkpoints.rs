@@ -1,5 +1,6 @@
-//! What leaves the agency by itself: checkpoints an operator keeps, and notices by mail and webhook.
+//! Checkpoints an operator keeps, held against later extracts; and the copies operators receive.
 
+use super::doubles::{MailServer, Protection, Temper};
 use crate::support::World;
 use mandatum::anchor::{Anchor, FileKeys, Home, RealDisk};
 use mandatum::crypto::System;
@@ -111,4 +112,90 @@ fn a_kept_checkpoint_that_does_not_fit_fails_the_verification() {
     let long = world.file("long", &"x".repeat(1 << 20)).display().to_string();
     world.as_member("Olga", &format!("verify {file} --checkpoint {long}")).ended(7);
     world.as_member("Olga", &format!("verify {file} --checkpoint {}", world.path("absent").display())).ended(7);
+}
+
+fn month(world: &World, notices: &mandatum::host::Notices, day: &str) -> mandatum::api::NoticesReport {
+    world.clock.pass_to(super::at(world, day) + 9 * 60 * super::MINUTE);
+    notices.tick().unwrap()
+}
+
+/// Once a month each configured operator gets the signed head of their own ledger, as a file and by mail; a later
+/// extract is held against it. Where one way fails, that one is tried again and the other is not repeated.
+#[test]
+fn an_operator_gets_a_checkpoint_each_month() {
+    let world = World::with_mandate();
+    world.open_mandate("Lena", "Astra");
+    let server = MailServer::start(Protection::None);
+    let folder = world.path("folder");
+    let config = format!(
+        "{}[operators.\"romashka\"]\nmail = \"client@romashka.example\"\nfolder = \"{}\"\n",
+        super::smtp(server.port),
+        folder.display()
+    );
+    super::configure(&world, &config);
+    let notices = super::ticker(&world);
+    let report = month(&world, &notices, "2026-03-03");
+    assert_eq!(report.checkpoints, 1, "{report:?}");
+    assert!(report.failed[0].contains("folder"), "{:?}", report.failed);
+    assert!(!super::finding(&world)["fine"].as_bool().unwrap());
+    let letters = server.letters();
+    assert_eq!((letters.len(), &letters[0].to[..]), (1, &["<client@romashka.example>".to_owned()][..]));
+    std::fs::create_dir(&folder).unwrap();
+    world.clock.pass(super::MINUTE);
+    assert_eq!(notices.tick().unwrap().checkpoints, 1);
+    assert!(server.letters().is_empty(), "the letter that was taken is not sent again");
+    let name = "Romashka-17_2026-2026-03-03.mandatum-checkpoint";
+    let file = folder.join(name);
+    assert_eq!(std::fs::read(&file).unwrap(), letters[0].parts()[1]);
+    assert!(letters[0].text.contains(name));
+    assert_eq!(month(&world, &notices, "2026-03-31").checkpoints, 0);
+    assert_eq!(month(&world, &notices, "2026-04-01").checkpoints, 2);
+
+    world.unlock("Olga");
+    let extract = extract(&world, "extract");
+    for note in std::fs::read_dir(&folder).unwrap() {
+        let note = note.unwrap().path().display().to_string();
+        world.as_member("Olga", &format!("verify {extract} --checkpoint {note}")).done();
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&unit_of(&extract).to_string()), "it is Romashka's, not Astra's");
+}
+
+/// An extract goes by mail and into a folder with the very bytes of `--out`; what is wrong with a way out is said
+/// before anything is recorded.
+#[test]
+fn an_operators_copy_is_the_same_bytes_by_every_way() {
+    let world = World::with_mandate();
+    let server = MailServer::start(Protection::None);
+    let config = world.file(
+        "mail.toml",
+        &format!("[smtp]\nurl = \"smtp+plain://127.0.0.1:{}\"\nfrom = \"a@agency.example\"\n", server.port),
+    );
+    let (out, folder, config) = (world.path("out"), world.path("folder"), config.display());
+    std::fs::create_dir(&folder).unwrap();
+    let to = "--mail client@romashka.example --mail-config";
+    let command =
+        format!("extract Romashka --out {} --folder {} {to} {config} --json", out.display(), folder.display());
+    let report = world.as_member("Lena", &command).done().json();
+    assert_eq!(report["mailed_to"], "client@romashka.example");
+    let bytes = std::fs::read(&out).unwrap();
+    assert_eq!(std::fs::read(folder.join("Romashka-2026-03-02.mandatum-extract")).unwrap(), bytes);
+    let letters = server.letters();
+    assert_eq!(letters[0].parts()[1], bytes);
+    assert!(letters[0].body().contains(report["root_fingerprint"].as_str().unwrap()));
+
+    let records = || world.as_member("Lena", "checkpoint Romashka --json").done().json()["records"].clone();
+    let before = records();
+    world.as_member("Lena", "extract Romashka").ended(2);
+    world.as_member("Lena", "extract Romashka --mail a@b.example").ended(2);
+    world.as_member("Lena", &format!("extract Romashka --mail nobody --mail-config {config}")).ended(2);
+    world.as_member("Lena", &format!("extract Romashka --folder {}", folder.display())).ended(7);
+    world.as_member("Lena", &format!("extract Romashka --folder {}", world.path("absent").display())).ended(7);
+    let wrong = world.file("wrong.toml", "[smtp]\nurl = \"smtps://r:hunter2@h\"\nfrom = \"a@b.example\"\n");
+    let said = world.as_member("Lena", &format!("extract Romashka {to} {}", wrong.display())).ended(7);
+    assert!(said.stderr.contains("holds a password") && !said.stderr.contains("hunter2"), "{}", said.stderr);
+    assert_eq!(records(), before, "nothing was recorded");
+    server.be(Temper::Refuses(550));
+    let said = world.as_member("Lena", &format!("extract Romashka {to} {config}")).ended(1);
+    assert!(said.stderr.contains("the extract was made and not mailed: 127.0.0.1 refused it"), "{}", said.stderr);
 }
