@@ -14,9 +14,12 @@ use crate::post::{ConfigError, Enclosure, Letter, MailAddress, Mailer, PostError
 use serde::Deserialize;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The longest checkpoint that is read, bytes: its six lines take less than 400.
 const NOTE_MAX: u64 = 16 * 1024;
+/// The time for a letter with an extract, which may be large.
+const MAIL_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(clap::Args)]
 pub struct LogArgs {
@@ -180,7 +183,7 @@ pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), F
 fn mailer(config: &Path) -> Result<Mailer, Failure> {
     let refused = |error: ConfigError| Failure::input("mail-config", error);
     let MailConfig { smtp } = parse_config(config).map_err(refused)?;
-    Mailer::new(smtp, config).map_err(refused)
+    Mailer::new(smtp, config).map(|mailer| mailer.time_limit(MAIL_LIMIT)).map_err(refused)
 }
 
 fn covering_letter(lang: Lang, operator: &str, root: &str) -> (String, String) {

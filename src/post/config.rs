@@ -81,8 +81,7 @@ pub fn parse_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> 
 /// Names of fields are said, as the parser says them; anything that may hold a value is not.
 fn reason(said: &str) -> &str {
     let names_fields = ["unknown field `", "missing field `", "duplicate field `"];
-    let quoted = said.matches('`').count();
-    if names_fields.iter().any(|known| said.starts_with(known)) && quoted % 2 == 0 && !said.contains('\n') {
+    if names_fields.iter().any(|known| said.starts_with(known)) && !said.contains('\n') {
         said
     } else {
         "is not of the form that is accepted here; docs/operating.md shows it"

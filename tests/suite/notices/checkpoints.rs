@@ -199,3 +199,41 @@ fn an_operators_copy_is_the_same_bytes_by_every_way() {
     let said = world.as_member("Lena", &format!("extract Romashka {to} {config}")).ended(1);
     assert!(said.stderr.contains("the extract was made and not mailed: 127.0.0.1 refused it"), "{}", said.stderr);
 }
+
+fn with_kit(world: &World, command: &str) {
+    let (kit, passphrase) = (world.path("kit"), world.path("kit-pw"));
+    let kit = format!("--kit {} --kit-passphrase-file {}", kit.display(), passphrase.display());
+    world.as_member("Olga", &format!("{command} {kit} -y")).done();
+}
+
+/// After a restore the ledger lacks what the operator was shown before: that is found, and the record that admits the
+/// loss is named. A checkpoint from before the backup stays good, also under the keys of a new anchor.
+#[test]
+fn what_a_restore_lost_is_found_by_the_checkpoint_and_older_ones_stay_good() {
+    let world = World::with_mandate();
+    let before = checkpoint(&world, "Romashka", "before");
+    world.as_member("Olga", &format!("backup {}", world.path("backup.db").display())).done();
+    for _ in 0..20 {
+        world.as_member("Sasha", "fetch Romashka/CRM --field password").done();
+    }
+    let lost = checkpoint(&world, "Romashka", "lost");
+    with_kit(&world, &format!("restore {}", world.path("backup.db").display()));
+    world.unlock("Olga");
+    let file = extract(&world, "after");
+    world.as_member("Olga", &format!("verify {file} --checkpoint {before}")).done();
+    let said = world.as_member("Olga", &format!("verify {file} --checkpoint {lost}")).ended(6).stderr;
+    assert!(said.contains("records are missing; record ") && said.contains("went on from an older state"), "{said}");
+
+    for entry in std::fs::read_dir(world.path("state")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("anchor") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    std::fs::remove_file(world.otp_file("Olga")).unwrap();
+    with_kit(&world, &format!("restart --otpauth-out {}", world.otp_file("Olga").display()));
+    world.unlock("Olga");
+    let file = extract(&world, "under-new-keys");
+    world.as_member("Olga", &format!("verify {file} --checkpoint {before}")).done();
+    world.as_member("Olga", &format!("verify {file} --checkpoint {lost}")).ended(6);
+}
