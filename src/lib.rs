@@ -16,4 +16,5 @@ pub mod ledger;
 pub mod model;
 pub mod paperwork;
 pub mod policy;
+pub mod post;
 pub mod store;

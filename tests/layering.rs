@@ -23,8 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("broker", &["api", "anchor", "store", "ledger", "crypto", "policy", "model"]),
     ("paperwork", &["ledger", "model"]),
     ("agent", &["api", "crypto", "ledger", "model"]),
-    ("cli", &["agent", "api", "paperwork", "ledger", "model"]),
-    ("host", &["broker", "anchor", "store", "crypto", "ledger", "api", "model"]),
+    ("post", &["crypto", "model"]),
+    ("cli", &["agent", "api", "paperwork", "post", "ledger", "model"]),
+    // Of paperwork the numbers of the law and the languages: what is overdue, and how a notice says it.
+    ("host", &["broker", "anchor", "store", "crypto", "ledger", "api", "paperwork", "post", "model"]),
 ];
 
 /// External crates, and the only places that may name them: rooms, or files of `src` itself.
@@ -36,7 +38,9 @@ const CRATES: &[(&[&str], &[&str])] = &[
     (&["rusqlite", "postgres", "tokio_postgres_rustls", "webpki_roots"], &["store"]),
     (&["keyring"], &["anchor", "agent"]),
     (&["linux_keyutils"], &["agent"]),
-    (&["ureq", "log"], &["agent"]),
+    (&["ureq"], &["agent", "post"]),
+    (&["log"], &["agent"]),
+    (&["lettre"], &["post"]),
     (&["docx_rs", "zip", "quick_xml"], &["paperwork"]),
     (
         &["clap", "comfy_table", "indicatif", "rpassword", "arboard", "qrcode", "zxcvbn", "bip39", "anyhow"],

@@ -356,6 +356,24 @@ impl Program {
         Ok(record.outcome)
     }
 
+    /// The signed head of an operator's ledger: the broker's own, and not behind the newest one seen here.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn checkpoint(&self, operator: Text) -> Result<(String, Seen), AgentError> {
+        let (answer, _, _, directory) = self.exchange::<api::CheckpointCall>(None, None, NameAsk { operator }, &())?;
+        let key = directory.charter().checkpoint_key;
+        let head = Checkpoint::open(&answer.note, self.identity.vault, answer.unit, &key)
+            .map_err(|_| AgentError::Untrusted("the head is not signed by the broker for this ledger"))?;
+        let head = Seen { size: head.size, root: head.root };
+        match self.pins.read(answer.unit) {
+            Some(seen) if head.size < seen.size || (head.size == seen.size && head.root != seen.root) => {
+                Err(AgentError::Untrusted("the ledger does not extend the one seen before"))
+            }
+            _ => Ok((answer.note, head)),
+        }
+    }
+
     /// Admits a newcomer: signs their keys and roles, and hands the reuse key on to those whose roles need it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the machine that runs the broker does for its owner, as the command line sees it: founding, restoring, health.
 
-use super::{Gate, Refusal};
+use super::{Gate, NoticesReport, Refusal};
 use crate::crypto::{AgeKey, Secret, SignKey, Signed};
 use crate::model::{Blob, Instant, MemberId, Name, Text, VaultId, Zone};
 use serde::{Deserialize, Serialize};
@@ -235,4 +235,10 @@ pub trait Host {
 
     /// Looks at files, permissions, keys and backups without opening anything secret.
     fn examine(&self, places: &Places) -> Vec<Finding>;
+
+    /// One round of what is sent by the clock; dry: what would be, and nothing is sent or remembered.
+    ///
+    /// # Errors
+    /// Input where the configuration is not there or not right.
+    fn notices(&self, places: &Places, dry_run: bool) -> Result<NoticesReport, Refusal>;
 }

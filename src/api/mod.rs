@@ -5,6 +5,7 @@
 //! holds is bound by statements or digests inside the signed bytes.
 
 mod host;
+mod notices;
 mod verbs;
 mod views;
 
@@ -12,6 +13,7 @@ pub use host::{
     AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
     StoreCopied, StorePlace,
 };
+pub use notices::{Checkpoints, Notice, NoticeKind, NoticesReport, OperatorCheckpoint};
 pub use verbs::*;
 pub use views::*;
 

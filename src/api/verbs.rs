@@ -80,6 +80,7 @@ calls! {
     CodeCall = Code { FetchAsk } load () => CodeAnswer;
     LogCall = Log { LogAsk } load () => LogAnswer;
     ExtractCall = Extract { NameAsk } load () => ExtractAnswer;
+    CheckpointCall = Checkpoint { NameAsk } load () => CheckpointAnswer;
     ExposureCall = Exposure { ExposureAsk } load () => Vec<ExposureLine>;
     VerifyCall = Verify { Nothing } load () => VerifyReport;
     SweepCall = Sweep { Nothing } load () => SweepAnswer;
@@ -524,6 +525,13 @@ asks! {
         head: Seen,
         /// When each backup was made that holds the mandate.
         backups: Vec<Instant>,
+    }
+    /// The signed head of one ledger.
+    CheckpointAnswer {
+        /// The mandate.
+        unit: UnitId,
+        /// The signed note.
+        note: String,
     }
     /// Whose exposure.
     ExposureAsk {

@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::recorder::Draft;
 use super::vault::{Vault, admissions_in_order, chain_to, changed};
-use crate::api::{ExtractAnswer, LogAnswer, LogAsk, LogLine, NameAsk, Refusal, Request, Seen};
+use crate::api::{CheckpointAnswer, ExtractAnswer, LogAnswer, LogAsk, LogLine, NameAsk, Refusal, Request, Seen};
 use crate::ledger::{Edge, Extract, ExtractWriter, Outcome, Record, from_blob, on_all_cores, to_blob};
 use crate::model::{Blob, Event, Instant, Mandate, MemberId, RosterEvent, UnitId};
 use crate::policy::{self, Scope};
@@ -186,6 +186,22 @@ pub fn extract(
     let text = writer.finish(note).map_err(failed)?;
     let backups = backups_of(vault, unit)?;
     Ok(ExtractAnswer { extract: Blob(text), head: Seen { size: head.size, root: head.root }, backups })
+}
+
+/// The signed head of a mandate's ledger, for the operator to keep. Reading it releases nothing and is not recorded:
+/// a record would make every checkpoint an old one.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub fn checkpoint(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: Request<NameAsk>,
+    (): (),
+) -> Result<CheckpointAnswer, Refusal> {
+    let unit = vault.find(caller.member(), caller.verb(), &request.ask.operator)?.unit;
+    let note = vault.head(unit)?.sign();
+    Ok(CheckpointAnswer { unit, note })
 }
 
 /// When each backup was made that holds this mandate: the agency's own ledger says so, and whoever closes the mandate

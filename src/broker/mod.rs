@@ -28,6 +28,7 @@ mod mandates;
 mod members;
 mod memory;
 mod nonces;
+mod notices;
 mod overview;
 mod pace;
 mod people;
@@ -291,6 +292,7 @@ impl Broker {
             Verb::Fetch | Verb::Code => Err(malformed()),
             Verb::Log => run::<api::LogCall>(vault, caller, frame, ledgers::log),
             Verb::Extract => run::<api::ExtractCall>(vault, caller, frame, ledgers::extract),
+            Verb::Checkpoint => run::<api::CheckpointCall>(vault, caller, frame, ledgers::checkpoint),
             Verb::Exposure => run::<api::ExposureCall>(vault, caller, frame, exposure::exposure),
             Verb::Verify => run::<api::VerifyCall>(vault, caller, frame, verify::verify),
             Verb::Sweep => run::<api::SweepCall>(vault, caller, frame, sweep::sweep),

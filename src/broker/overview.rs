@@ -11,7 +11,8 @@ use crate::model::{
 };
 use crate::policy::{self, Scope};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// A day, ms.
+pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How far ahead the overview looks, days.
 const OVERVIEW_DAYS: u32 = 30;
 
@@ -35,7 +36,8 @@ fn due_lines(vault: &Vault<'_>, caller: &Caller, mandates: &[Mandate], days: u32
     lines
 }
 
-fn due_in(vault: &Vault<'_>, mandate: &Mandate, only: Option<MemberId>, days: u32) -> Vec<DueLine> {
+/// What ends under one mandate within so many days; only one member's where named.
+pub fn due_in(vault: &Vault<'_>, mandate: &Mandate, only: Option<MemberId>, days: u32) -> Vec<DueLine> {
     let now = vault.now();
     let within = |until: Instant| until <= now.plus(i64::from(days) * DAY_MS);
     let line = |until: Instant, what: &str| DueLine {

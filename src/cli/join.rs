@@ -131,11 +131,7 @@ fn check_vault(hello: &Hello, invitation: &Invitation) -> Result<(), Failure> {
 type Factor = (Option<Zeroizing<Vec<u8>>>, String);
 
 /// A new member enrols a second factor; a further device is proven by the one its member has.
-fn second_factor(
-    context: &mut Context<'_, '_>,
-    invitation: &Invitation,
-    args: &EnrolArgs,
-) -> Result<Factor, Failure> {
+fn second_factor(context: &mut Context<'_, '_>, invitation: &Invitation, args: &EnrolArgs) -> Result<Factor, Failure> {
     if invitation.member.is_some() {
         let code = context.code(&format!("Two-factor code of {}", invitation.name))?;
         return Ok((None, code));

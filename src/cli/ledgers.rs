@@ -7,10 +7,19 @@ use super::terminal::table;
 use crate::api::{
     ExposureAsk, ExposureCall, ExposureLine, ExtractCall, LogAsk, LogCall, LogLine, NameAsk, Nothing, VerifyCall,
 };
-use crate::ledger::verify_extract;
-use crate::model::{Date, Name, Text, Zone};
-use std::io::BufReader;
-use std::path::PathBuf;
+use crate::ledger::{Checkpoint, Verified, verify_extract};
+use crate::model::{Date, Instant, Name, Text, Zone};
+use crate::paperwork::Lang;
+use crate::post::{ConfigError, Enclosure, Letter, MailAddress, Mailer, PostError, SmtpTable, copy_name, parse_config};
+use serde::Deserialize;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest checkpoint that is read, bytes: its six lines take less than 400.
+const NOTE_MAX: u64 = 16 * 1024;
+/// The time for a letter with an extract, which may be large.
+const MAIL_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(clap::Args)]
 pub struct LogArgs {
@@ -28,12 +37,43 @@ pub struct LogArgs {
 }
 
 #[derive(clap::Args)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("ways").args(["out", "mail", "folder"]).required(true).multiple(true))]
 pub struct ExtractArgs {
     /// The operator, or OPERATOR@CONTRACT
     operator: Text,
     /// The new file
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: Option<PathBuf>,
+    /// Send it to the operator's address, with the configuration of --mail-config
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address, requires = "mail_config")]
+    mail: Option<MailAddress>,
+    /// A file with the table [smtp] of notices.toml
+    #[arg(long, value_name = "FILE", requires = "mail")]
+    mail_config: Option<PathBuf>,
+    /// Put it into the operator's folder, as OPERATOR-DATE.mandatum-extract
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+fn parse_address(text: &str) -> Result<MailAddress, &'static str> {
+    text.parse()
+}
+
+/// `--mail-config`: the table `[smtp]` alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MailConfig {
+    smtp: SmtpTable,
+}
+
+#[derive(clap::Args)]
+pub struct CheckpointArgs {
+    /// The operator, or OPERATOR@CONTRACT
+    operator: Text,
+    /// The new file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -43,6 +83,9 @@ pub struct VerifyArgs {
     /// The root fingerprint it must be signed by, as the agency gave it to you
     #[arg(long, value_name = "FINGERPRINT", requires = "file")]
     root: Option<String>,
+    /// A checkpoint you were given earlier; may be given more than once
+    #[arg(long, value_name = "NOTE-FILE", requires = "file")]
+    checkpoint: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -88,9 +131,19 @@ pub fn log(context: &mut Context<'_, '_>, args: LogArgs) -> Result<(), Failure> 
 /// # Errors
 /// Input where the file exists.
 pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), Failure> {
-    if args.out.symlink_metadata().is_ok() {
-        return Err(Failure::input("out", format!("{} exists; name a new file", args.out.display())));
+    // Whatever can be wrong with the way out is said before anything is recorded.
+    let today = super::context::today(context.now())?;
+    let name = copy_name(args.operator.as_str(), today, "mandatum-extract");
+    let in_folder = args.folder.as_ref().map(|folder| folder.join(&name));
+    for (option, file) in [("out", &args.out), ("folder", &in_folder)] {
+        if let Some(file) = file.as_ref().filter(|file| file.symlink_metadata().is_ok()) {
+            return Err(Failure::input(option, format!("{} exists; name a new file", file.display())));
+        }
     }
+    if let Some(folder) = args.folder.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Failure::input("folder", format!("{} is not a directory", folder.display())));
+    }
+    let mailer = args.mail_config.as_deref().map(mailer).transpose()?;
     let mut program = context.program()?;
     let token = context.step_up(&mut program)?;
     let answer = program.ask::<ExtractCall>(None, Some(token), NameAsk { operator: args.operator.clone() })?;
@@ -98,17 +151,73 @@ pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), F
     let root = crate::ledger::Directory::fingerprint(&program.identity().root);
     verify_extract(&answer.extract.0[..], Some(&root), |_| ())
         .map_err(|error| Failure::integrity(error.to_string()))?;
-    write_private(&args.out, &answer.extract.0)?;
+    let files: Vec<&PathBuf> = args.out.iter().chain(&in_folder).collect();
+    for file in &files {
+        write_private(file, &answer.extract.0)?;
+    }
+    if let (Some(mailer), Some(to)) = (&mailer, &args.mail) {
+        let (subject, text) = covering_letter(context.lang(), args.operator.as_str(), &root);
+        let id: String = answer.head.root.to_string().chars().take(32).collect();
+        let enclosure = Some(Enclosure { name: &name, bytes: &answer.extract.0 });
+        let to = std::slice::from_ref(to);
+        let letter = Letter { to, subject: &subject, text: &text, id: &id, at: context.now(), enclosure };
+        let failed = |error: PostError| Failure::unexpected(format!("the extract was made and not mailed: {error}"));
+        mailer.send(&letter).map_err(failed)?;
+    }
+    let mailed_to = args.mail.as_ref().map(MailAddress::to_string);
     let report = serde_json::json!({
-        "file": args.out, "records": answer.head.size, "root_hash": answer.head.root, "root_fingerprint": root,
+        "file": files.first(), "files": files, "mailed_to": mailed_to, "records": answer.head.size,
+        "root_hash": answer.head.root, "root_fingerprint": root,
     });
     context.result(&report, || {
+        let places = files.iter().map(|file| file.display().to_string()).chain(mailed_to.iter().cloned());
         format!(
-            "{} holds {} of {}. Anyone checks it with: mandatum verify FILE --root {root}",
-            args.out.display(),
+            "{}: {} of {}. Anyone checks it with: mandatum verify FILE --root {root}",
+            places.collect::<Vec<_>>().join(", "),
             count(answer.head.size, "record"),
             args.operator
         )
+    })
+}
+
+fn mailer(config: &Path) -> Result<Mailer, Failure> {
+    let refused = |error: ConfigError| Failure::input("mail-config", error);
+    let MailConfig { smtp } = parse_config(config).map_err(refused)?;
+    Mailer::new(smtp, config).map(|mailer| mailer.time_limit(MAIL_LIMIT)).map_err(refused)
+}
+
+fn covering_letter(lang: Lang, operator: &str, root: &str) -> (String, String) {
+    match lang {
+        Lang::Ru => (
+            format!("Выписка из журнала: {operator}"),
+            format!(
+                "Выписка из журнала по вашему поручению приложена. Проверка:\n\nmandatum verify ФАЙЛ --root {root}\n"
+            ),
+        ),
+        Lang::En => (
+            format!("Ledger extract: {operator}"),
+            format!(
+                "The extract of the ledger of your mandate is enclosed. To verify it:\n\nmandatum verify FILE --root {root}\n"
+            ),
+        ),
+    }
+}
+
+/// Gives the signed head of an operator's ledger.
+///
+/// # Errors
+/// Input where the file exists.
+pub fn checkpoint(context: &mut Context<'_, '_>, args: CheckpointArgs) -> Result<(), Failure> {
+    let (note, head) = context.program()?.checkpoint(args.operator)?;
+    if let Some(out) = &args.out {
+        write_private(out, note.as_bytes())?;
+    }
+    let report = serde_json::json!({
+        "file": args.out, "records": head.size, "root_hash": head.root, "checkpoint": note,
+    });
+    context.result(&report, || match &args.out {
+        Some(out) => format!("{} covers {}.", out.display(), count(head.size, "record")),
+        None => note.trim_end().to_owned(),
     })
 }
 
@@ -118,7 +227,7 @@ pub fn extract(context: &mut Context<'_, '_>, args: ExtractArgs) -> Result<(), F
 /// Integrity, naming what is wrong.
 pub fn verify(context: &mut Context<'_, '_>, args: VerifyArgs) -> Result<(), Failure> {
     match args.file {
-        Some(file) => verify_file(context, &file, args.root.as_deref()),
+        Some(file) => verify_file(context, &file, args.root.as_deref(), &args.checkpoint),
         None => verify_vault(context),
     }
 }
@@ -145,12 +254,19 @@ fn verify_vault(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     }
 }
 
-fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>) -> Result<(), Failure> {
+fn verify_file(
+    context: &mut Context<'_, '_>,
+    file: &PathBuf,
+    root: Option<&str>,
+    notes: &[PathBuf],
+) -> Result<(), Failure> {
     let opened = std::fs::File::open(file).map_err(|e| Failure::input("file", format!("{}: {e}", file.display())))?;
     let progress = context.terminal().progress("verifying", 0);
     let verified = verify_extract(BufReader::new(opened), root, |done| progress.set(done));
     drop(progress);
     let verified = verified.map_err(|error| Failure::integrity(format!("{}: {error}", file.display())))?;
+    let held = hold_against(&verified, notes)?;
+    let covered = held.iter().map(|(_, held)| held.size).max();
     let denied = verified.records.iter().filter(|r| matches!(r.outcome, crate::ledger::Outcome::Denied(_))).count();
     let assurance = verified.records.iter().map(|record| record.assurance).collect::<Vec<_>>();
     let solo = assurance.contains(&crate::ledger::Assurance::Solo);
@@ -159,6 +275,10 @@ fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>
         "records": verified.checkpoint.size, "root_hash": verified.checkpoint.root,
         "root_fingerprint": verified.root, "root_checked": root.is_some(), "denials": denied,
         "assurance": if solo { "solo" } else { "account or host" },
+        "checkpoints": held.iter().map(|(note, held)| {
+            serde_json::json!({"file": note, "records": held.size, "root_hash": held.root})
+        }).collect::<Vec<_>>(),
+        "covered": covered, "covered_at": covered.and_then(|covered| last_covered(&verified, covered)),
     });
     let mut text = format!(
         "The extract holds: {} records of the mandate of {} (contract {}), {denied} denials.\nSigned under root {}",
@@ -172,7 +292,61 @@ fn verify_file(context: &mut Context<'_, '_>, file: &PathBuf, root: Option<&str>
     if solo {
         text.push_str("\nAssurance 'solo': broker and members shared one account, so expiry, records and 2FA are promises of their program.");
     }
+    if let Some(covered) = covered {
+        text.push_str(&coverage(&verified, covered));
+    }
     context.result(&report, || text)
+}
+
+/// Every checkpoint the operator kept, held against the extract.
+fn hold_against<'n>(verified: &Verified, notes: &'n [PathBuf]) -> Result<Vec<(&'n PathBuf, Checkpoint)>, Failure> {
+    let (mut held, mut misfits) = (Vec::new(), Vec::new());
+    for file in notes {
+        // A mail program may have changed the line ends; what is signed is the text with plain ones.
+        let note = read_note(file)?.replace("\r\n", "\n");
+        match verified.hold_against(&note) {
+            Ok(checkpoint) => held.push((file, checkpoint)),
+            Err(misfit) => misfits.push(format!("{}: {misfit}", file.display())),
+        }
+    }
+    if misfits.is_empty() { Ok(held) } else { Err(Failure::integrity(misfits.join("; "))) }
+}
+
+fn read_note(file: &Path) -> Result<String, Failure> {
+    let refused = |why: String| Failure::input("checkpoint", format!("{}: {why}", file.display()));
+    let opened = std::fs::File::open(file).map_err(|error| refused(error.to_string()))?;
+    let mut note = Vec::new();
+    opened.take(NOTE_MAX + 1).read_to_end(&mut note).map_err(|error| refused(error.to_string()))?;
+    let short = u64::try_from(note.len()).is_ok_and(|length| length <= NOTE_MAX);
+    let note = String::from_utf8(note).ok().filter(|_| short);
+    note.ok_or_else(|| refused("is not a checkpoint, which is a text of six lines".to_owned()))
+}
+
+/// When the last record under a checkpoint was written; none under an empty one.
+fn last_covered(verified: &Verified, covered: u64) -> Option<Instant> {
+    let last = usize::try_from(covered.checked_sub(1)?).ok()?;
+    verified.records.get(last).map(|record| record.at)
+}
+
+/// What the operator's own checkpoint proves, and from where on there is nothing but the broker's word.
+fn coverage(verified: &Verified, covered: u64) -> String {
+    let mut text = String::new();
+    if let Some(last) = covered.checked_sub(1) {
+        text.push_str(&format!(
+            "\nRecords 0 to {last} are covered by your checkpoint (size {covered}): unchanged since you received it."
+        ));
+    }
+    match (verified.checkpoint.size.checked_sub(1), last_covered(verified, covered)) {
+        (Some(last), since) if last >= covered => {
+            let since = since.map_or_else(|| "the first record".to_owned(), |at| at.to_string());
+            text.push_str(&format!(
+                "\nRecords {covered} to {last} are signed by the broker and covered by nothing you hold: beyond the \
+                 broker's word nothing is provable about them since {since}."
+            ));
+        }
+        _ => text.push_str("\nThere is no record after it."),
+    }
+    text
 }
 
 /// Shows what was opened and not rotated.

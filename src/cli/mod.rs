@@ -24,6 +24,7 @@ mod join;
 mod ledgers;
 mod mandates;
 mod members;
+mod notices;
 mod papers;
 mod people;
 mod qr;
@@ -112,6 +113,8 @@ enum Command {
     Log(ledgers::LogArgs),
     /// Write the operator's extract: the whole ledger of the mandate, verifiable without this program
     Extract(ledgers::ExtractArgs),
+    /// Give the signed head of an operator's ledger, for the operator to keep
+    Checkpoint(ledgers::CheckpointArgs),
     /// Verify the vault, or an extract without any vault
     Verify(ledgers::VerifyArgs),
     /// Show what each person opened that nobody has rotated since
@@ -124,6 +127,8 @@ enum Command {
     Status,
     /// Check the vault's health and name the fix for each finding
     Doctor(health::DoctorArgs),
+    /// Send what is due by mail and webhook: one round, on the broker's machine
+    Notices(notices::Args),
     /// Copy the database while it is in use; the anchor is never in the copy
     Backup(recovery::BackupArgs),
     /// Put a backup in place and go on from it with the recovery kit
@@ -230,12 +235,14 @@ impl Cli {
             Command::Document(args) => papers::document(&mut context, args),
             Command::Log(args) => ledgers::log(&mut context, args),
             Command::Extract(args) => ledgers::extract(&mut context, args),
+            Command::Checkpoint(args) => ledgers::checkpoint(&mut context, args),
             Command::Verify(args) => ledgers::verify(&mut context, args),
             Command::Exposure(args) => ledgers::exposure(&mut context, args),
             Command::Sweep => health::sweep(&mut context),
             Command::Due(args) => health::due(&mut context, args),
             Command::Status => health::status(&mut context),
             Command::Doctor(args) => health::doctor(&mut context, args),
+            Command::Notices(args) => notices::notices(&mut context, args),
             Command::Backup(args) => recovery::backup(&mut context, args),
             Command::Restore(args) => recovery::restore(&mut context, args),
             Command::Restart(args) => recovery::restart(&mut context, args),

@@ -50,10 +50,45 @@ pub fn derive_nonce_tag(key: &Key, number: u64) -> [u8; 8] {
     tag
 }
 
+/// HMAC-SHA-256 of parts, one after the other, under a secret shared with the receiver.
+pub fn mac_of(secret: &Secret, parts: &[&[u8]]) -> Digest {
+    Digest(keyed(secret.expose(), parts))
+}
+
 fn mac(key: &Key, purpose: &[u8], data: &[u8]) -> [u8; 32] {
+    keyed(key.expose(), &[purpose, data])
+}
+
+fn keyed(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC takes keys of any length (RFC 2104).
-    let Ok(mut mac) = <Hmac<sha2::Sha256> as Mac>::new_from_slice(key.expose()) else { unreachable!("any length") };
-    mac.update(purpose);
-    mac.update(data);
+    let Ok(mut mac) = <Hmac<sha2::Sha256> as Mac>::new_from_slice(key) else { unreachable!("any length") };
+    parts.iter().for_each(|part| mac.update(part));
     mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4231, test cases 1, 2 and 6 (a key longer than a block).
+    #[test]
+    fn hmac_is_as_the_rfc_says() {
+        let long = [0xaa; 131];
+        for (key, data, expected) in [
+            (&[0x0b; 20][..], &b"Hi There"[..], "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &long,
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            let (head, tail) = data.split_at(3);
+            assert_eq!(mac_of(&Secret::copy_of(key), &[head, tail]).to_string(), expected);
+        }
+    }
 }

@@ -14,7 +14,7 @@ mod seal;
 mod secret;
 mod sign;
 
-pub use digest::{Hasher, derive_label, derive_nonce_tag, derive_reuse_tag, hash};
+pub use digest::{Hasher, derive_label, derive_nonce_tag, derive_reuse_tag, hash, mac_of};
 pub use entropy::{Entropy, System};
 pub use envelope::{
     AgeKey, Ctx, Dek, Fields, OuterKey, OuterSeal, Statement, commitment, derive_outer_key, open_ct, open_inner,

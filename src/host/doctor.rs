@@ -35,6 +35,11 @@ pub fn examine(host: &LocalHost, at: &Places) -> Vec<Finding> {
         clock(host, at),
         "set the clock right; after a long pause the owner runs 'mandatum doctor --confirm-clock'",
     );
+    look(
+        "notices",
+        super::notices::health(at, host.clock.now()),
+        "see notices.toml in the state directory; 'mandatum notices' makes a round now, 'serve' or a timer every minute",
+    );
     look("disk space", space(at), "free some space: without room for a record nothing is released");
     findings
 }

@@ -6,13 +6,16 @@
 mod clock;
 mod copy;
 mod doctor;
+pub mod notices;
 mod places;
 
 pub use clock::SystemClock;
+pub use notices::Notices;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
 use crate::api::{
-    EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport, StoreCopied, StorePlace,
+    EpochKeyPlace, Finding, Founding, Gate, Host, NoticesReport, Places, Recovery, Refusal, RestartReport, StoreCopied,
+    StorePlace,
 };
 use crate::broker::{Broker, Door, Pace, Settings, found, restart};
 use crate::crypto::Entropy;
@@ -38,6 +41,16 @@ impl LocalHost {
         let config = places::read_config(places)?;
         let vault = self.vault_id(places)?;
         self.settings_with(places, vault, &config)
+    }
+
+    /// The broker of a vault, for what this machine itself does with it.
+    ///
+    /// # Errors
+    /// [`Refusal`] where there is no vault.
+    pub fn broker(&self, places: &Places) -> Result<Broker, Refusal> {
+        places::check_private(&places.vault)?;
+        places::check_private(&places.state)?;
+        Ok(Broker::new(self.settings(places)?))
     }
 
     fn settings_with(&self, places: &Places, vault: VaultId, config: &Config) -> Result<Settings, Refusal> {
@@ -68,9 +81,7 @@ impl LocalHost {
 
 impl Host for LocalHost {
     fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Refusal> {
-        places::check_private(&places.vault)?;
-        places::check_private(&places.state)?;
-        Ok(Arc::new(Door::new(Arc::new(Broker::new(self.settings(places)?)), Assurance::Solo)))
+        Ok(Arc::new(Door::new(Arc::new(self.broker(places)?), Assurance::Solo)))
     }
 
     fn vault_id(&self, places: &Places) -> Result<VaultId, Refusal> {
@@ -191,5 +202,14 @@ impl Host for LocalHost {
 
     fn examine(&self, places: &Places) -> Vec<Finding> {
         doctor::examine(self, places)
+    }
+
+    fn notices(&self, places: &Places, dry_run: bool) -> Result<NoticesReport, Refusal> {
+        let broker = self.broker(places)?;
+        if dry_run {
+            return notices::preview(&broker, places, self.clock.now());
+        }
+        let config = notices::Config::read(places)?;
+        Notices::new(Arc::new(broker), Arc::clone(&self.clock), places.state.clone(), config).tick()
     }
 }

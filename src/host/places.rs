@@ -52,16 +52,36 @@ pub fn read_served(places: &Places) -> Served {
 /// Remembers where this vault's epoch keys and its database are.
 pub fn write_config(places: &Places, config: &Config) -> Result<(), Refusal> {
     let text = serde_json::to_vec_pretty(config).map_err(|e| Refusal::Failed(e.to_string()))?;
-    let (path, new) = (config_path(places), places.state.join("broker.json.new"));
+    replace_private(&places.state, "broker.json", &text)
+}
+
+/// Writes a private file anew as a whole, or leaves it as it was.
+pub fn replace_private(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Refusal> {
+    let (path, new) = (dir.join(name), dir.join(format!("{name}.new")));
     let _ = fs::remove_file(&new);
     let written = private_new(&new).and_then(|mut file| {
-        file.write_all(&text)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, &path)?;
-        // Which database is in use must not be forgotten by a crash.
-        fs::File::open(&places.state)?.sync_all()
+        // Which file is in force must not be forgotten by a crash.
+        fs::File::open(dir)?.sync_all()
     });
     written.map_err(|error| failed(&path, &error))
+}
+
+/// A lock another process may hold; none where one does. Freed on drop, and by the operating system.
+pub fn try_lock(dir: &Path, name: &str) -> Result<Option<fs::File>, Refusal> {
+    let path = dir.join(name);
+    let file = match private_new(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => OpenOptions::new().write(true).open(&path),
+        made => made,
+    };
+    let file = file.map_err(|error| failed(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(failed(&path, &error)),
+    }
 }
 
 fn no_vault(places: &Places) -> Refusal {

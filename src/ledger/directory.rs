@@ -186,6 +186,11 @@ impl Directory {
         self.members.get(&member)?.device(key)
     }
 
+    /// Every checkpoint key there was, the newest first.
+    pub fn checkpoint_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.charters.iter().rev().map(|charter| &charter.checkpoint_key)
+    }
+
     /// Whether anybody vouches for this member.
     pub fn knows(&self, member: MemberId) -> bool {
         self.members.contains_key(&member)

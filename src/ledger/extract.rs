@@ -143,6 +143,8 @@ pub struct Verified {
     pub directory: Directory,
     /// The signed head.
     pub checkpoint: Checkpoint,
+    /// The leaves of the tree, in order.
+    pub(super) leaves: Vec<Digest>,
 }
 
 /// Verifies an extract as a whole.
@@ -168,7 +170,7 @@ pub fn verify_extract(
         directory.admit(admission)?;
     }
     let mut audit = Audit::new(&directory, head.unit);
-    let (mut records, mut batch) = (Vec::new(), Vec::new());
+    let (mut records, mut leaves, mut batch) = (Vec::new(), Vec::new(), Vec::<Entry>::new());
     let checkpoint = loop {
         let line = lines.next()?.ok_or(ExtractError::Form(lines.number + 1))?;
         if line.starts_with(b"{\"checkpoint\":") {
@@ -178,11 +180,13 @@ pub fn verify_extract(
         batch.push(Entry { salt, signed: Signed::from_parts(record.into_bytes(), key, sig.0) });
         if batch.len() == BATCH {
             records.extend(audit.take(&batch)?);
+            leaves.extend(batch.iter().map(Entry::leaf));
             batch.clear();
             progress(audit.size());
         }
     };
     records.extend(audit.take(&batch)?);
+    leaves.extend(batch.iter().map(Entry::leaf));
     if lines.next()?.is_some() {
         return Err(ExtractError::Form(lines.number));
     }
@@ -193,7 +197,7 @@ pub fn verify_extract(
         return Err(ExtractError::Checkpoint);
     }
     let Audited::Mandate(mandate) = audit.state().clone() else { return Err(ExtractError::NoMandate) };
-    Ok(Verified { root, mandate: *mandate, records, checkpoint: head, directory })
+    Ok(Verified { root, mandate: *mandate, records, checkpoint: head, leaves, directory })
 }
 
 /// One line's content, if the line is exactly what writing that content gives.

@@ -10,6 +10,7 @@ mod checkpoint;
 mod cores;
 mod directory;
 mod extract;
+mod held;
 mod record;
 mod tree;
 
@@ -21,5 +22,6 @@ pub use directory::{
     recipient_digest, to_blob,
 };
 pub use extract::{Extract, ExtractError, ExtractWriter, Verified, verify_extract};
+pub use held::Misfit;
 pub use record::{Assurance, ClockMark, Entry, Outcome, Record, RecordError, leaf_of};
 pub use tree::{Edge, append, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion};

@@ -72,6 +72,7 @@ verbs! {
     Code = "code", "Get a current two-factor code of a client's account.";
     Log = "log", "Read the ledger.";
     Extract = "extract", "Take an operator's extract.";
+    Checkpoint = "checkpoint", "Take the signed head of an operator's ledger.";
     Exposure = "exposure", "List what was opened and not rotated since.";
     Verify = "verify", "Re-fold and compare the whole vault.";
     Sweep = "sweep", "Destroy the keys of what is over.";

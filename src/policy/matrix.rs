@@ -53,7 +53,7 @@ pub fn scope_of(role: Role, verb: Verb) -> Scope {
         Verb::Revoke => [All, Own, Never, Never],
         Verb::Locate | Verb::Fetch | Verb::Code | Verb::WrapShare => [Granted, Own, Granted, Never],
         Verb::Log | Verb::Exposure => [All, Own, OwnRecords, All],
-        Verb::Extract => [All, Own, Never, All],
+        Verb::Extract | Verb::Checkpoint => [All, Own, Never, All],
         Verb::Verify => [All, All, Never, All],
         Verb::Sweep => [All, All, Never, Never],
         Verb::Backup | Verb::ConfirmClock => [All, Never, Never, Never],

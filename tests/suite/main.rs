@@ -9,6 +9,7 @@ mod keyring;
 mod killed;
 mod ledger;
 mod matrix;
+mod notices;
 mod paper;
 mod postgres;
 mod restore;

@@ -302,7 +302,8 @@ fn rights(verb: Verb) -> [Right; 4] {
         }
         // Logins and accounts are no records: an auditor does not see them.
         Verb::CredentialList => [Any, Own, Own, No],
-        Verb::Extract => [Any, Own, No, Any],
+        // What an operator is given.
+        Verb::Extract | Verb::Checkpoint => [Any, Own, No, Any],
         Verb::Verify => [Any, Any, No, Any],
         Verb::Sweep => [Any, Any, No, No],
         // "recovery, restore, restart"
@@ -367,7 +368,8 @@ fn targets(verb: Verb) -> &'static [Target] {
         | Verb::Revoke
         | Verb::Fetch
         | Verb::Code
-        | Verb::Extract => &[A, B, MadeUp],
+        | Verb::Extract
+        | Verb::Checkpoint => &[A, B, MadeUp],
     }
 }
 
@@ -841,6 +843,7 @@ impl Stage {
             Verb::Code => asked::<CodeCall>(unit, place().item(voice.id()), &()),
             Verb::Log => asked::<LogCall>(None, LogAsk { operator, member: None, since: None, denied: false }, &()),
             Verb::Extract => asked::<ExtractCall>(None, NameAsk { operator: place().operator.clone() }, &()),
+            Verb::Checkpoint => asked::<CheckpointCall>(None, NameAsk { operator: place().operator.clone() }, &()),
             Verb::Exposure => asked::<ExposureCall>(None, ExposureAsk { operator, member: None }, &()),
             Verb::Verify => asked::<VerifyCall>(None, Nothing {}, &()),
             Verb::Sweep => asked::<SweepCall>(None, Nothing {}, &()),

@@ -34,6 +34,9 @@ impl FakeClock {
     pub fn set_wall(&self, ms: i64) {
         self.now.store(ms, Ordering::SeqCst);
     }
+    pub fn now_ms(&self) -> i64 {
+        self.now().0
+    }
     /// To an instant, with the machine running along (backwards moves only the wall).
     pub fn pass_to(&self, ms: i64) {
         self.pass((ms - self.now().0).max(0));
