@@ -19,6 +19,7 @@ import json
 import re
 import sys
 import unicodedata
+import zoneinfo
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -27,6 +28,7 @@ DAY = 86_400_000
 LAST_INSTANT = 2**63 - 1
 LONGEST_LINE = 64 * 1024 * 1024
 DEEPEST_JSON = 127
+MOST_WAITING, MOST_PURPOSES = 500, 20
 
 
 class Refused(Exception):
@@ -44,12 +46,28 @@ def require(holds, why):
 
 
 def load_json(data):
-    """The one JSON value in these bytes, and the same in canonical JSON (as far as order and spacing go)."""
+    """The one JSON value in these bytes, read strictly: no field twice."""
+    return read_json(data, object_pairs_hook=object_without_repeats)
+
+
+def load_request(data):
+    """A request is read as any JSON value is: of a field that stands twice, the last counts."""
+    return read_json(data)
+
+
+def read_json(data, **hooks):
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=object_without_repeats, parse_constant=refuse_number)
-        return value, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        text = data.decode("utf-8")
+        value = json.loads(text, parse_int=integer, parse_float=fraction, parse_constant=refuse_number, **hooks)
+        canonical(value)  # what cannot be written as UTF-8 is refused: half of a surrogate pair
+        require(depth(value) <= DEEPEST_JSON, "JSON that is nested too deeply")
+        return value
     except (ValueError, RecursionError) as fault:
         raise Refused(f"not JSON: {fault}") from None
+
+
+def canonical(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
 def object_without_repeats(pairs):
@@ -58,8 +76,23 @@ def object_without_repeats(pairs):
     return result
 
 
+def integer(text):
+    """What needs more than 64 bits, and minus zero, is no integer of the page."""
+    return int(text) if text != "-0" and -(2**63) <= int(text) < 2**64 else fraction(text)
+
+
+def fraction(text):
+    number = float(text)
+    return number if abs(number) != float("inf") else refuse_number(text)
+
+
 def refuse_number(text):
     raise Refused(f"{text} is no JSON number")
+
+
+def depth(value):
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inside is None else 1 + max(map(depth, inside), default=0)
 
 
 def same_json(a, b):
@@ -137,12 +170,19 @@ class Text(Raw):
 class Name(Raw):
     def check(self, value):
         super().check(value)
-        require(1 <= len(value) <= 80 and "/" not in value and is_clean(value), f"{value!r} is no name")
+        require(1 <= len(value) <= 80 and is_clean(value) and not re.search("[/\n\t]", value), f"{value!r} is no name")
+
+
+class Zone(Raw):
+    def check(self, value):
+        super().check(value)
+        require(len(value.encode("utf-8")) <= 64, f"{value!r} is no time zone")
 
 
 class Date(Raw):
     def check(self, value):
-        require(isinstance(value, str) and re.fullmatch("2[01][0-9]{2}-[0-9]{2}-[0-9]{2}", value), f"{value!r} is no date")
+        super().check(value)
+        require(re.fullmatch("2[01][0-9]{2}-[0-9]{2}-[0-9]{2}", value), f"{value!r} is no date")
         try:
             datetime.date.fromisoformat(value)
         except ValueError:
@@ -171,17 +211,15 @@ class Optional:
 
 
 class List:
-    """Items of one type; with `ordered_by`, ascending by it and each once."""
-
-    def __init__(self, inner, ordered_by=None):
-        self.inner, self.ordered_by = inner, ordered_by
+    def __init__(self, inner, ascending=False):
+        self.inner, self.ascending = inner, ascending
 
     def check(self, value):
         require(isinstance(value, list), f"{value!r} is no list")
         for item in value:
             self.inner.check(item)
-        if self.ordered_by:
-            places = [self.ordered_by(item) for item in value]
+        if self.ascending:
+            places = [self.inner.encode(item) for item in value]
             require(all(a < b for a, b in zip(places, places[1:])), f"{value!r} is not in order, or repeats itself")
 
     def encode(self, value):
@@ -189,17 +227,14 @@ class List:
 
 
 class Struct:
-    """An object with exactly these fields, in this order unless it is said that the order is free."""
+    """An object with exactly these fields in this order."""
 
-    def __init__(self, fields, free_order=False):
-        self.fields, self.free_order = fields, free_order
+    def __init__(self, fields):
+        self.fields = fields
 
     def check(self, value):
         require(isinstance(value, dict), f"{value!r} is no object")
-        found, due = list(value), list(self.fields)
-        if self.free_order:
-            found, due = sorted(found), sorted(due)
-        require(found == due, f"an object has the fields {found} and not {due}")
+        require(list(value) == list(self.fields), f"an object has the fields {list(value)}, not {list(self.fields)}")
         for name, kind in self.fields.items():
             kind.check(value[name])
 
@@ -211,8 +246,6 @@ class Enum:
     """A string for a variant without fields, `{"variant": fields}` for one with fields."""
 
     def __init__(self, variants):
-        if isinstance(variants, str):
-            variants = dict.fromkeys(variants.split())
         self.variants, self.places = variants, list(variants)
 
     def check(self, value):
@@ -253,13 +286,15 @@ def from_base64(text):
 
 
 def is_clean(text):
-    return text == trimmed(unicodedata.normalize("NFC", text)) and not any(map(hides, text))
+    return text == trimmed(unicodedata.normalize("NFC", text)) and not UNSAFE.search(text)
 
 
-def hides(character):
-    return unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
-
-
+# Control characters but line feed and tab; what is not seen, reorders, or means something only in private.
+UNSAFE = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
@@ -268,364 +303,163 @@ def trimmed(text):
 
 
 def folded(text):
-    lower = "".join(character.lower() for character in text).replace("ё", "е")
+    lower = unicodedata.normalize("NFC", text).lower().replace("ё", "е")
     return re.sub(f"[{WHITE_SPACE}]+", " ", lower).strip(" ")
 
 
+def same_name(a, b):
+    return folded(a) == folded(b)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
-# Sections 2 to 7: what an extract is made of
+# Sections 2, 4, 5, 7 and 10: what an extract and the state of a mandate are made of
 # ---------------------------------------------------------------------------------------------------------------------
 
-ID, DIGEST, KEY, TAG = Hex(16), Hex(32), Hex(32), Hex(16)
-INSTANT, DATE, TEXT, NAME, RAW, BLOB, BOOL = Instant(), Date(), Text(), Name(), Raw(), Blob(), Bool()
-COUNT = Unsigned(32)
-LONG = Unsigned(64)
+# Written as in section 10. `name:type` is a field; `type?` may be null, `[type]` is a list, `<type>` a list in
+# ascending order without repeats; `|` stands between the variants of an enumeration, which have no content, or fields
+# after a colon, or the content whose type stands in parentheses. A line that is indented goes on with the one before.
+SCHEMA = """
+signed        = bytes:blob key:key sig:blob
+head_line     = mandatum_extract:u32 root:key unit:id charters:[signed] admissions:[signed]
+record_line   = salt:digest key:key sig:blob record:string
+last_line     = checkpoint:string
 
-SIGNED = Struct({"bytes": BLOB, "key": KEY, "sig": BLOB})
-HEAD_LINE = Struct({"mandatum_extract": COUNT, "root": KEY, "unit": ID, "charters": List(SIGNED), "admissions": List(SIGNED)})
-RECORD_LINE = Struct({"salt": DIGEST, "key": KEY, "sig": BLOB, "record": RAW})
-LAST_LINE = Struct({"checkpoint": RAW})
+charter       = vault:id number:u32 roster:id record_key:key checkpoint_key:key recovery:string
+role          = owner | lead | specialist | auditor | external
+admission     = bundle:signed roles:<role> by:id?
+bundle        = vault:id member:id name:name sign:key enc:string
 
-CHARTER = Struct(
-    {"vault": ID, "number": COUNT, "roster": ID, "record_key": KEY, "checkpoint_key": KEY, "recovery": RAW}
-)
-ROLE = Enum("owner lead specialist auditor external")
-BUNDLE = Struct({"vault": ID, "member": ID, "name": NAME, "sign": KEY, "enc": RAW})
-ADMISSION = Struct({"bundle": SIGNED, "roles": List(ROLE, ordered_by=ROLE.places.index), "by": Optional(ID)})
+verb          = unlock | lock | step_up | member_add | member_list | member_role | member_suspend | member_resume
+                | member_factor | member_remove | mandate_open | mandate_import | mandate_answer | mandate_activate
+                | mandate_permit | mandate_evidence | mandate_list | mandate_show | mandate_amend | mandate_end
+                | mandate_settle | mandate_close | credential_add | credential_rotate | credential_list | locate
+                | reuse | recipients | grant | revoke | request | deny | review | rotation_ask | incident_open
+                | incident_note | incident_close | incident_list | fetch | code | log | extract | exposure | verify
+                | sweep | due | status | backup | confirm_clock
+deny          = MANDATE_NOT_ACTIVE | TERM_NOT_STARTED | TERM_EXPIRED | GRANT_LOCKED | NOT_GRANTED | ROLE_FORBIDS
+                | MFA_REQUIRED | MFA_REPLAYED | PURPOSE_REQUIRED | PURPOSE_OUTSIDE_ROW | SECRET_DESTROYED
+                | CLOCK_SUSPECT | LEDGER_UNAVAILABLE | VAULT_ROLLED_BACK
 
-VERB = Enum(
-    "unlock lock step_up member_add member_list member_role member_suspend member_resume member_factor member_remove "
-    "mandate_open mandate_import mandate_answer mandate_activate mandate_permit mandate_evidence mandate_list "
-    "mandate_show mandate_amend mandate_end mandate_settle mandate_close credential_add credential_rotate "
-    "credential_list locate reuse recipients grant revoke request deny review rotation_ask incident_open "
-    "incident_note incident_close incident_list fetch code log extract exposure verify sweep due status backup "
-    "confirm_clock"
-)
-DENY = Enum(
-    "MANDATE_NOT_ACTIVE TERM_NOT_STARTED TERM_EXPIRED GRANT_LOCKED NOT_GRANTED ROLE_FORBIDS MFA_REQUIRED MFA_REPLAYED "
-    "PURPOSE_REQUIRED PURPOSE_OUTSIDE_ROW SECRET_DESTROYED CLOCK_SUSPECT LEDGER_UNAVAILABLE VAULT_ROLLED_BACK"
-)
+term          = from:instant until:instant
+jurisdiction  = ru | eu
+level         = view | reply | edit | moderate | publish | analytics | configure | export | delete | admin
+terms         = data:[text] levels:<level> purposes:[text] from:date until:date term:term grant_days:u32?
+row_change    = add: row:id system:name category:text platform:text terms:terms | set: row:id terms:terms
+                | remove: row:id | until: until:date term:term
+origin        = lead | given
+facts         = id:id member:id row:id levels:<level> purposes:[text] term:term origin:origin
+strength      = random | strong | fair | weak
+new_version   = number:u32 ct:digest tag:id strength:strength allowed_weak:text?
+kind          = login | api_key | bot_token | webhook | oauth_token | recovery_codes | note | delegated
+second_factor = on | elsewhere: holder:text | not_possible: reason:text at:instant | unknown
+revocation    = endpoint:text probe:text client:text
+new_credential = id:id row:id name:text kind:kind account:text url:text second_factor:second_factor
+                revocation:revocation? because:text? version:new_version?
+why           = term | asked: reason:text | amended | mandate_ended | member_removed | key_lost
+draft         = source:digest questions:u32 reading:blob
+permission    = member:id rows:<id> until:date? source:digest file:text
+wish          = id:id system:text levels:<level> purposes:[text] until:date? reason:text
+decision      = keep | narrow: levels:<level> until:instant | revoke
+reviewed      = grant:id decision:decision note:text
+choice        = return | delete
+evidence      = revoked: credential:id how:text by:text proof:digest?
+                | copies: by:text none:bool declaration:text proof:digest? | chosen: choice:choice by:text
+                | returned: recipient:text package:digest credentials:u32
+incident_kind = device_lost | password_compromised | unauthorised_access | misdirected_transfer | security_incident
+incident_facts = id:id kind:incident_kind member:id? detected:instant since:instant? note:text
+step          = notice | instruction | execution | finding
+narrowed      = grant:id until:instant ended:bool
+item          = credential:id version:u32 grant:id
 
-TERM = Struct({"from": INSTANT, "until": INSTANT})
-LEVEL = Enum("view reply edit moderate publish analytics configure export delete admin")
-LEVELS = List(LEVEL, ordered_by=LEVEL.places.index)
-JURISDICTION = Enum("ru eu")
-TERMS = Struct(
-    {
-        "data": List(TEXT),
-        "levels": LEVELS,
-        "purposes": List(TEXT),
-        "from": DATE,
-        "until": DATE,
-        "term": TERM,
-        "grant_days": Optional(COUNT),
-    }
-)
-ADD_ROW = Struct({"row": ID, "system": NAME, "category": TEXT, "platform": TEXT, "terms": TERMS})
-ROW_CHANGE = Enum(
-    {
-        "add": ADD_ROW,
-        "set": Struct({"row": ID, "terms": TERMS}),
-        "remove": Struct({"row": ID}),
-        "until": Struct({"until": DATE, "term": TERM}),
-    }
-)
-FACTS = Struct(
-    {
-        "id": ID,
-        "member": ID,
-        "row": ID,
-        "levels": LEVELS,
-        "purposes": List(TEXT),
-        "term": TERM,
-        "origin": Enum("lead given"),
-    }
-)
-STRENGTH = Enum("random strong fair weak")
-NEW_VERSION = Struct({"number": COUNT, "ct": DIGEST, "tag": TAG, "strength": STRENGTH, "allowed_weak": Optional(TEXT)})
-KIND = Enum("login api_key bot_token webhook oauth_token recovery_codes note delegated")
-SECOND_FACTOR = Enum(
-    {
-        "on": None,
-        "elsewhere": Struct({"holder": TEXT}),
-        "not_possible": Struct({"reason": TEXT, "at": INSTANT}),
-        "unknown": None,
-    }
-)
-REVOCATION = Struct({"endpoint": TEXT, "probe": TEXT, "client": TEXT})
-CREDENTIAL_FACTS = {
-    "id": ID,
-    "row": ID,
-    "name": TEXT,
-    "kind": KIND,
-    "account": TEXT,
-    "url": TEXT,
-    "second_factor": SECOND_FACTOR,
-    "revocation": Optional(REVOCATION),
-    "because": Optional(TEXT),
-}
-NEW_CREDENTIAL = Struct({**CREDENTIAL_FACTS, "version": Optional(NEW_VERSION)})
-WHY = Enum(
-    {
-        "term": None,
-        "asked": Struct({"reason": TEXT}),
-        "amended": None,
-        "mandate_ended": None,
-        "member_removed": None,
-        "key_lost": None,
-    }
-)
-DRAFT = Struct({"source": DIGEST, "questions": COUNT, "reading": BLOB})
-PERMISSION = Struct(
-    {"member": ID, "rows": List(ID, ordered_by=bytes.fromhex), "until": Optional(DATE), "source": DIGEST, "file": TEXT}
-)
-WISH = Struct(
-    {"id": ID, "system": TEXT, "levels": LEVELS, "purposes": List(TEXT), "until": Optional(DATE), "reason": TEXT}
-)
-DECISION = Enum({"keep": None, "narrow": Struct({"levels": LEVELS, "until": INSTANT}), "revoke": None})
-EVIDENCE = Enum(
-    {
-        "revoked": Struct({"credential": ID, "how": TEXT, "by": TEXT, "proof": Optional(DIGEST)}),
-        "copies": Struct({"by": TEXT, "none": BOOL, "declaration": TEXT, "proof": Optional(DIGEST)}),
-        "chosen": Struct({"choice": Enum("return delete"), "by": TEXT}),
-        "returned": Struct({"recipient": TEXT, "package": DIGEST, "credentials": COUNT}),
-    }
-)
-INCIDENT_FACTS = Struct(
-    {
-        "id": ID,
-        "kind": Enum(
-            "device_lost password_compromised unauthorised_access misdirected_transfer security_incident"
-        ),
-        "member": Optional(ID),
-        "detected": INSTANT,
-        "since": Optional(INSTANT),
-        "note": TEXT,
-    }
-)
-STEP = Enum("notice instruction execution finding")
+event         = opened: operator:name contract:text signed:date until:date zone:zone term:term
+                    jurisdiction:jurisdiction leads:[id] rows:[row_change] grants:[facts]
+                | drafted: operator:name contract:text zone:zone jurisdiction:jurisdiction on:date leads:[id]
+                    draft:draft
+                | answered: questions:u32 reading:blob
+                | activated: contract:text signed:date until:date term:term source:digest rows:[row_change]
+                    grants:[facts]
+                | permitted: permission:permission
+                | requested: wish:wish
+                | request_denied: request:id reason:text
+                | reviewed: lines:[reviewed]
+                | rotation_asked: credential:id of:text
+                | evidenced: evidence:evidence
+                | incident_opened: facts:incident_facts grants:[id]
+                | incident_noted: incident:id step:step text:text
+                | incident_closed: incident:id unlock:bool outcome:text
+                | amended: changes:[row_change] grants:[facts] narrowed:[narrowed]
+                | credentials_added: credentials:[new_credential]
+                | rotated: credential:id version:new_version? second_factor:second_factor?
+                | granted: grant:facts answers:id?
+                | revoked: grants:[id] why:why
+                | expired: grants:[id]
+                | destroyed: grants:[id] epoch:u64
+                | released: items:[item] purpose:text
+                | code_released: credential:id grant:id purpose:text
+                | ended: why:why
+                | settled: credential:id version:u32 because:text confirmed:text?
+                | closed: retain_until:instant
+                | restarted: known:u64 root:digest found:u64
+                | reissued: grants:[facts] replaced:[id]
+                | extracted
 
-# Section 7
-EVENT = Enum(
-    {
-        "opened": Struct(
-            {
-                "operator": NAME,
-                "contract": TEXT,
-                "signed": DATE,
-                "until": DATE,
-                "zone": RAW,
-                "term": TERM,
-                "jurisdiction": JURISDICTION,
-                "leads": List(ID),
-                "rows": List(Enum({"add": ADD_ROW})),
-                "grants": List(FACTS),
-            }
-        ),
-        "drafted": Struct(
-            {
-                "operator": NAME,
-                "contract": TEXT,
-                "zone": RAW,
-                "jurisdiction": JURISDICTION,
-                "on": DATE,
-                "leads": List(ID),
-                "draft": DRAFT,
-            }
-        ),
-        "answered": Struct({"questions": COUNT, "reading": BLOB}),
-        "activated": Struct(
-            {
-                "contract": TEXT,
-                "signed": DATE,
-                "until": DATE,
-                "term": TERM,
-                "source": DIGEST,
-                "rows": List(Enum({"add": ADD_ROW})),
-                "grants": List(FACTS),
-            }
-        ),
-        "permitted": Struct({"permission": PERMISSION}),
-        "requested": Struct({"wish": WISH}),
-        "request_denied": Struct({"request": ID, "reason": TEXT}),
-        "reviewed": Struct({"lines": List(Struct({"grant": ID, "decision": DECISION, "note": TEXT}))}),
-        "rotation_asked": Struct({"credential": ID, "of": TEXT}),
-        "evidenced": Struct({"evidence": EVIDENCE}),
-        "incident_opened": Struct({"facts": INCIDENT_FACTS, "grants": List(ID)}),
-        "incident_noted": Struct({"incident": ID, "step": STEP, "text": TEXT}),
-        "incident_closed": Struct({"incident": ID, "unlock": BOOL, "outcome": TEXT}),
-        "amended": Struct(
-            {
-                "changes": List(ROW_CHANGE),
-                "grants": List(FACTS),
-                "narrowed": List(Struct({"grant": ID, "until": INSTANT, "ended": BOOL})),
-            }
-        ),
-        "credentials_added": Struct({"credentials": List(NEW_CREDENTIAL)}),
-        "rotated": Struct(
-            {"credential": ID, "version": Optional(NEW_VERSION), "second_factor": Optional(SECOND_FACTOR)}
-        ),
-        "granted": Struct({"grant": FACTS, "answers": Optional(ID)}),
-        "revoked": Struct({"grants": List(ID), "why": WHY}),
-        "expired": Struct({"grants": List(ID)}),
-        "destroyed": Struct({"grants": List(ID), "epoch": LONG}),
-        "released": Struct({"items": List(Struct({"credential": ID, "version": COUNT, "grant": ID})), "purpose": TEXT}),
-        "code_released": Struct({"credential": ID, "grant": ID, "purpose": TEXT}),
-        "ended": Struct({"why": WHY}),
-        "settled": Struct({"credential": ID, "version": COUNT, "because": TEXT, "confirmed": Optional(TEXT)}),
-        "closed": Struct({"retain_until": INSTANT}),
-        "restarted": Struct({"known": LONG, "root": DIGEST, "found": LONG}),
-        "reissued": Struct({"grants": List(FACTS), "replaced": List(ID)}),
-        "extracted": None,
-    }
-)
+clock         = trusted | suspect
+assurance     = solo | account | host
+outcome       = mandate(event) | denied(deny) | refused
+record        = format:u32 vault:id unit:id seq:u64 at:instant clock:clock assurance:assurance verb:verb? by:id?
+                request:signed? outcome:outcome state:digest?
 
-# Section 5. Events of the roster stand in no extract: a record with one is refused as an unknown outcome.
-RECORD = Struct(
-    {
-        "format": COUNT,
-        "vault": ID,
-        "unit": ID,
-        "seq": LONG,
-        "at": INSTANT,
-        "clock": Enum("trusted suspect"),
-        "assurance": Enum("solo account host"),
-        "verb": Optional(VERB),
-        "by": Optional(ID),
-        "request": Optional(SIGNED),
-        "outcome": Enum({"mandate": EVENT, "denied": DENY, "refused": None}),
-        "state": Optional(DIGEST),
-    }
-)
+ended         = at:instant why:why
+phase         = draft(draft) | active | ended(ended) | closed: at:instant retain_until:instant
+row           = id:id system:name category:text platform:text terms:terms removed:instant?
+version       = number:u32 at:instant author:id ct:digest tag:id strength:strength allowed_weak:text?
+asked         = of:text by:id at:instant
+settled       = version:u32 because:text confirmed:text? by:id at:instant
+credential    = id:id row:id name:text kind:kind account:text url:text second_factor:second_factor
+                revocation:revocation? because:text? current:version? asked:asked? settled:settled?
+grant         = facts:facts since:instant locked:id? ended:ended? destroyed:instant?
+answer        = approved: grant:id by:id at:instant | denied: reason:text by:id at:instant
+request       = wish:wish by:id at:instant answer:answer?
+entry         = step:step text:text by:id at:instant
+incident      = facts:incident_facts by:id opened:instant locked:[id] course:[entry] closed:instant?
+recorded      = evidence:evidence by:id at:instant
+mandate       = unit:id operator:name contract:text signed:date until:date zone:zone term:term
+                jurisdiction:jurisdiction source:digest? phase:phase since:instant leads:[id] rows:[row]
+                credentials:[credential] grants:[grant] permissions:[permission] requests:[request]
+                reviewed:instant? incidents:[incident] evidence:[recorded]
+"""
+# Events of the roster stand in no extract: a record with one is refused as an outcome that is not known.
 
 
-class Any:
-    def check(self, value):
-        pass
+def read_schema(schema):
+    types = {
+        "id": Hex(16), "digest": Hex(32), "key": Hex(32), "u32": Unsigned(32), "u64": Unsigned(64),
+        "instant": Instant(), "date": Date(), "zone": Zone(), "name": Name(), "text": Text(), "string": Raw(),
+        "blob": Blob(), "bool": Bool(),
+    }  # fmt: skip
+
+    def named(word):
+        if word.endswith("?"):
+            return Optional(named(word[:-1]))
+        if word[0] in "[<":
+            return List(named(word[1:-1]), ascending=word[0] == "<")
+        return types[word]
+
+    def struct(words):
+        return Struct({name: named(word) for name, word in (pair.split(":") for pair in words.split())})
+
+    def variant_of(words):
+        name, content, fields = re.fullmatch(r"(\w+)(?:\((\w+)\)|: (.*))?", words.strip()).groups()
+        return name, types[content] if content else struct(fields) if fields else None
+
+    for line in re.sub(r"\n +", " ", schema).split("\n"):
+        if line:
+            name, form = (part.strip() for part in line.split("=", 1))
+            types[name] = Enum(dict(map(variant_of, form.split("|")))) if "|" in form else struct(form)
+    return types
 
 
-# Section 6
-REQUEST = Struct(
-    {
-        "format": COUNT,
-        "vault": ID,
-        "verb": VERB,
-        "member": ID,
-        "unit": Optional(ID),
-        "nonce": ID,
-        "session": Optional(ID),
-        "step_up": Optional(ID),
-        "seen": Optional(Struct({"size": LONG, "root": DIGEST})),
-        "ask": Any(),
-    }
-)
-
-# Section 10: the state of a mandate, of which records carry the digest
-VERSION = Struct(
-    {
-        "number": COUNT,
-        "at": INSTANT,
-        "author": ID,
-        "ct": DIGEST,
-        "tag": TAG,
-        "strength": STRENGTH,
-        "allowed_weak": Optional(TEXT),
-    }
-)
-ENDED = Struct({"at": INSTANT, "why": WHY})
-STATE = Struct(
-    {
-        "unit": ID,
-        "operator": NAME,
-        "contract": TEXT,
-        "signed": DATE,
-        "until": DATE,
-        "zone": RAW,
-        "term": TERM,
-        "jurisdiction": JURISDICTION,
-        "source": Optional(DIGEST),
-        "phase": Enum(
-            {"draft": DRAFT, "active": None, "ended": ENDED, "closed": Struct({"at": INSTANT, "retain_until": INSTANT})}
-        ),
-        "since": INSTANT,
-        "leads": List(ID),
-        "rows": List(
-            Struct(
-                {
-                    "id": ID,
-                    "system": NAME,
-                    "category": TEXT,
-                    "platform": TEXT,
-                    "terms": TERMS,
-                    "removed": Optional(INSTANT),
-                }
-            )
-        ),
-        "credentials": List(
-            Struct(
-                {
-                    **CREDENTIAL_FACTS,
-                    "current": Optional(VERSION),
-                    "asked": Optional(Struct({"of": TEXT, "by": ID, "at": INSTANT})),
-                    "settled": Optional(
-                        Struct(
-                            {
-                                "version": COUNT,
-                                "because": TEXT,
-                                "confirmed": Optional(TEXT),
-                                "by": ID,
-                                "at": INSTANT,
-                            }
-                        )
-                    ),
-                }
-            )
-        ),
-        "grants": List(
-            Struct(
-                {
-                    "facts": FACTS,
-                    "since": INSTANT,
-                    "locked": Optional(ID),
-                    "ended": Optional(ENDED),
-                    "destroyed": Optional(INSTANT),
-                }
-            )
-        ),
-        "permissions": List(PERMISSION),
-        "requests": List(
-            Struct(
-                {
-                    "wish": WISH,
-                    "by": ID,
-                    "at": INSTANT,
-                    "answer": Optional(
-                        Enum(
-                            {
-                                "approved": Struct({"grant": ID, "by": ID, "at": INSTANT}),
-                                "denied": Struct({"reason": TEXT, "by": ID, "at": INSTANT}),
-                            }
-                        )
-                    ),
-                }
-            )
-        ),
-        "reviewed": Optional(INSTANT),
-        "incidents": List(
-            Struct(
-                {
-                    "facts": INCIDENT_FACTS,
-                    "by": ID,
-                    "opened": INSTANT,
-                    "locked": List(ID),
-                    "course": List(Struct({"step": STEP, "text": TEXT, "by": ID, "at": INSTANT})),
-                    "closed": Optional(INSTANT),
-                }
-            )
-        ),
-        "evidence": List(Struct({"evidence": EVIDENCE, "by": ID, "at": INSTANT})),
-    }
-)
+TYPES = read_schema(SCHEMA)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -687,13 +521,14 @@ def open_signed(signed, topic, key, what):
     return data
 
 
-def parse(data, kind, what, canonical=False):
-    value, again = load_json(data)
+def parse(data, kind, what):
+    """A value of this type, in canonical JSON."""
+    value = load_json(data)
     try:
-        kind.check(value)
+        TYPES[kind].check(value)
     except Refused as fault:
         raise Refused(f"{what}: {fault}") from None
-    require(not canonical or again == data, f"{what} is not in canonical JSON")
+    require(canonical(value) == data, f"{what} is not in canonical JSON")
     return value
 
 
@@ -712,7 +547,7 @@ def open_charters(root, charters):
     opened = []
     for number, signed in enumerate(charters, start=1):
         what = f"charter {number}"
-        charter = parse(open_signed(signed, "mandatum-charter-v1", root, what), CHARTER, what)
+        charter = parse(open_signed(signed, "mandatum-charter-v1", root, what), "charter", what)
         require(charter["number"] == number, f"{what} is out of order")
         for field in ("vault", "roster", "recovery"):
             require(charter[field] == (opened or [charter])[0][field], f"{what} is of another {field}")
@@ -725,14 +560,14 @@ def open_admissions(root, vault, admissions):
     members = {}
     for at, signed in enumerate(admissions):
         what = f"admission {at + 1}"
-        claimed = parse(from_base64(signed["bytes"]), ADMISSION, what)
+        claimed = parse(from_base64(signed["bytes"]), "admission", what)
         if claimed["by"] is None:
             signer = root
         else:
             require(members.get(claimed["by"], {}).get("was_owner"), f"{what}: who admits was no owner")
             signer = members[claimed["by"]]["bundle"]["sign"]
         open_signed(signed, "mandatum-admission-v1", signer, what)
-        bundle = parse(from_base64(claimed["bundle"]["bytes"]), BUNDLE, what)
+        bundle = parse(from_base64(claimed["bundle"]["bytes"]), "bundle", what)
         open_signed(claimed["bundle"], "mandatum-bundle-v1", bundle["sign"], what)
         require(bundle["vault"] == vault, f"{what} is of another vault")
         before = members.get(bundle["member"])
@@ -755,11 +590,13 @@ def open_request(record, members):
         return None
     require(record["by"] in members, "its member was not admitted")
     key = members[record["by"]]["bundle"]["sign"]
-    request = parse(open_signed(record["request"], "mandatum-request-v1", key, "its request"), REQUEST, "its request")
-    require(request["vault"] == record["vault"], "its request is of another vault")
-    require(request["member"] == record["by"], "its request is of another member")
-    require(request["verb"] == record["verb"], "its request has another verb")
-    require(request["unit"] in (None, record["unit"]), "its request is about another mandate")
+    request = load_request(open_signed(record["request"], "mandatum-request-v1", key, "its request"))
+    require(isinstance(request, dict), "its request is no object")
+    require(request.get("vault") == record["vault"], "its request is of another vault")
+    require(request.get("member") == record["by"], "its request is of another member")
+    require(record["verb"] is not None and request.get("verb") == record["verb"], "its request has another verb")
+    unit = request.get("unit")
+    require(not isinstance(unit, str) or unit == record["unit"], "its request is about another mandate")
     return request
 
 
@@ -782,7 +619,7 @@ FOLLOWS = {
     "rotated": ("credential_rotate", "credential version second_factor", None),
     "amended": ("mandate_amend", "", "must"),
     "ended": ("mandate_end", "", "must"),
-    "settled": ("mandate_settle", "", "must"),
+    "settled": ("mandate_settle", "because confirmed", "must"),
     "closed": ("mandate_close", "", "must"),
     "extracted": ("extract", "", "must"),
     "revoked": ("revoke member_remove member_role grant", "", None),
@@ -791,12 +628,19 @@ FOLLOWS = {
 }
 
 
-def check_first_follows(ask, event):
-    """The first record, whatever its verb."""
+# first event: its verb, and the fields that must be what was asked
+BEGINS = {
+    "opened": ("mandate_open", "operator contract signed until jurisdiction"),
+    "drafted": ("mandate_import", "operator contract draft jurisdiction"),
+}
+
+
+def check_first_follows(verb, ask, event):
     name, fields = variant(event)
-    due = {"opened": "operator contract signed until", "drafted": "operator contract draft"}.get(name)
-    require(due is not None, "the ledger does not begin with a mandate")
-    for field in due.split():
+    require(name in BEGINS, "the ledger does not begin with a mandate")
+    asked_by, same = BEGINS[name]
+    require(verb == asked_by, f"nobody can ask for {name} by {verb}")
+    for field in same.split():
         require(same_json(ask.get(field), fields[field]), f"its {field} is not what was asked for")
 
 
@@ -821,11 +665,8 @@ def check_follows(verb, ask, event, mandate):
 
 def was_asked(ask, item):
     items = ask.get("items")
-    require(isinstance(items, list), "its request asks for nothing")
-    return any(
-        isinstance(asked, dict) and asked.get("credential") == item["credential"] and asked.get("grant") == item["grant"]
-        for asked in items
-    )
+    asked = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+    return any(one.get("credential") == item["credential"] and one.get("grant") == item["grant"] for one in asked)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -844,7 +685,10 @@ NEVER_IN = {
     },
 }  # fmt: skip
 BY_LEADS = {"answered", "activated", "amended", "credentials_added", "rotated", "request_denied", "reviewed", "granted"}
-BY_MEMBERS = {"settled", "requested", "rotation_asked", "evidenced", "incident_opened", "incident_noted"}
+BY_MEMBERS = {
+    "settled", "requested", "rotation_asked", "evidenced", "incident_opened", "incident_noted", "incident_closed",
+    "permitted",
+}  # fmt: skip
 BY_THE_BROKER = {"expired", "destroyed", "restarted", "reissued"}
 
 
@@ -868,13 +712,14 @@ class Mandate:
             self.term, self.phase = {"from": at, "until": at}, {"draft": dict(e["draft"])}
 
     def digest(self):
-        return hashlib.sha256(STATE.encode(self.__dict__)).hexdigest()
+        return hashlib.sha256(TYPES["mandate"].encode(self.__dict__)).hexdigest()
 
     def is_named(self, said):
+        """Whether a request means this mandate: by the operator, or by operator@contract."""
         if not isinstance(said, str):
             return False
-        said = folded(unicodedata.normalize("NFC", said))
-        return said in (folded(self.operator), folded(self.operator + "@" + self.contract))
+        whole = unicodedata.normalize("NFC", self.operator + "@" + self.contract)
+        return same_name(said, self.operator) or len(whole) <= 500 and same_name(said, whole)
 
     # ---- 1 and 2: what the phase allows, and who may cause it ----
 
@@ -896,9 +741,7 @@ class Mandate:
         if name == "granted":
             require(e["grant"]["member"] != by, "a lead granted to themselves")
             require(e["grant"]["origin"] == "given", "a grant with another origin than given")
-            for request in self.requests:
-                answered = request["wish"]["id"] == e["answers"] and request["by"] != e["grant"]["member"]
-                require(not answered, "a request is answered by a grant to somebody else")
+            require(e["answers"] is None or self.fits_wish(e["answers"], e["grant"]), "a grant beyond what was wished")
         if name == "released":
             require(all(self.holds(item["grant"], by) for item in e["items"]), "released to who holds no live grant")
         if name == "code_released":
@@ -907,6 +750,21 @@ class Mandate:
     def holds(self, grant, member):
         return any(
             g["facts"]["id"] == grant and g["ended"] is None and g["facts"]["member"] == member for g in self.grants
+        )
+
+    def fits_wish(self, id, grant):
+        """Whether a grant is to who made this request, which waits, and no more than it asks for."""
+        request = next((r for r in self.requests if r["wish"]["id"] == id and r["answer"] is None), None)
+        if request is None or request["by"] != grant["member"]:
+            return False
+        wish = request["wish"]
+        row = self.row_named(wish["system"])
+        return (
+            row is not None
+            and row["id"] == grant["row"]
+            and is_within(grant["levels"], wish["levels"])
+            and (not wish["purposes"] or all(any(same_name(p, w) for w in wish["purposes"]) for p in grant["purposes"]))
+            and (wish["until"] is None or grant["term"]["until"] <= end_of_day(wish["until"], self.zone))
         )
 
     # ---- 3: the effect of each event ----
@@ -930,8 +788,9 @@ class Mandate:
 
     def apply_requested(self, e, by, at):
         require(e["wish"]["levels"], "a request for no level")
+        require(len(e["wish"]["purposes"]) <= MOST_PURPOSES, "a request for too many purposes")
         require(all(r["wish"]["id"] != e["wish"]["id"] for r in self.requests), "a request is made twice")
-        require(sum(r["answer"] is None for r in self.requests) < 500, "too many requests wait")
+        require(sum(r["answer"] is None for r in self.requests) < MOST_WAITING, "too many requests wait")
         self.requests.append({"wish": e["wish"], "by": by, "at": at, "answer": None})
 
     def apply_request_denied(self, e, by, at):
@@ -968,20 +827,29 @@ class Mandate:
         ]
         require(e["grants"] == [g["facts"]["id"] for g in reached], "an incident locks other grants than it reaches")
         for grant in reached:
-            grant["locked"] = facts["id"]
+            grant["locked"] = grant["locked"] or facts["id"]
         self.incidents.append(
             {"facts": facts, "by": by, "opened": at, "locked": e["grants"], "course": [], "closed": None}
         )
 
     def apply_incident_noted(self, e, by, at):
-        self.open_incident(e["incident"])["course"].append({"step": e["step"], "text": e["text"], "by": by, "at": at})
+        incident = self.incident(e["incident"])
+        require(incident["closed"] is None, "an incident that is closed goes on")
+        incident["course"].append({"step": e["step"], "text": e["text"], "by": by, "at": at})
 
     def apply_incident_closed(self, e, by, at):
-        incident = self.open_incident(e["incident"])
-        incident["closed"] = at
+        incident = self.incident(e["incident"])
+        id, member = incident["facts"]["id"], incident["facts"]["member"]
+        # A second time only to free what the first left locked.
+        holds = any(g["ended"] is None and g["locked"] == id for g in self.grants)
+        require(incident["closed"] is None or e["unlock"] and holds, "an incident is closed twice")
+        if incident["closed"] is None:
+            incident["closed"] = at
         for grant in self.grants:
-            if e["unlock"] and grant["locked"] == incident["facts"]["id"]:
+            if e["unlock"] and grant["locked"] == id:
                 grant["locked"] = self.lock_for(grant["facts"]["member"])
+            elif not e["unlock"] and grant["locked"] is not None and member in (None, grant["facts"]["member"]):
+                grant["locked"] = id
 
     def apply_amended(self, e, by, at):
         self.change_rows(e["changes"], at)
@@ -1024,7 +892,8 @@ class Mandate:
     def apply_destroyed(self, e, by, at):
         for id in e["grants"]:
             grant = self.grant(id)
-            require(grant["ended"] is not None and grant["destroyed"] is None, "a live key, or a dead one, is destroyed")
+            dying = grant["ended"] is not None and grant["destroyed"] is None
+            require(dying, "the key of a live grant is destroyed, or one twice")
             grant["destroyed"] = at
 
     def apply_ended(self, e, by, at):
@@ -1057,13 +926,18 @@ class Mandate:
     def credential(self, id):
         return the(self.credentials, lambda c: c["id"] == id, "a credential")
 
-    def open_incident(self, id):
-        incident = the(self.incidents, lambda i: i["facts"]["id"] == id, "an incident")
-        require(incident["closed"] is None, "an incident that is closed goes on")
-        return incident
+    def incident(self, id):
+        return the(self.incidents, lambda i: i["facts"]["id"] == id, "an incident")
 
     def live_row(self, id):
         return next((row for row in self.rows if row["id"] == id and row["removed"] is None), None)
+
+    def row_named(self, name):
+        """The row whose system is named so, or the only one whose platform is."""
+        live = [row for row in self.rows if row["removed"] is None]
+        by_system = [row for row in live if same_name(row["system"], name)]
+        by_platform = [row for row in live if same_name(row["platform"], name)]
+        return by_system[0] if by_system else by_platform[0] if len(by_platform) == 1 else None
 
     def lock_for(self, member):
         for incident in self.incidents:
@@ -1145,13 +1019,12 @@ class Mandate:
             row = self.live_row(facts["row"])
             require(row, "a grant under a row that is not there")
             terms = row["terms"]
-            require(facts["levels"] and is_within(facts["levels"], terms["levels"]), "a grant has levels its row has not")
-            require(
-                facts["purposes"] and is_within(facts["purposes"], terms["purposes"]),
-                "a grant has purposes its row has not",
-            )
+            for field in ("levels", "purposes"):
+                fits = facts[field] and is_within(facts[field], terms[field])
+                require(fits, f"a grant has {field} that its row has not")
             require(lies_within(facts["term"], terms["term"]), "a grant reaches beyond its row")
-            require(facts["term"]["until"] <= grant_end(terms, at), "a grant lasts longer than its row allows")
+            short = facts["origin"] == "lead" or facts["term"]["until"] <= grant_end(terms, at)
+            require(short, "a grant lasts longer than its row allows")
             require(all(g["facts"]["id"] != facts["id"] for g in self.grants), "a grant is made twice")
             require(facts["origin"] != "lead" or facts["member"] in self.leads, "a lead's grant for somebody else")
             locked = self.lock_for(facts["member"])
@@ -1175,7 +1048,7 @@ def is_within(inner, outer):
 
 
 def lies_within(inner, outer):
-    return outer["from"] <= inner["from"] and inner["until"] <= outer["until"]
+    return inner["from"] < inner["until"] and outer["from"] <= inner["from"] and inner["until"] <= outer["until"]
 
 
 def meet(a, b):
@@ -1183,19 +1056,36 @@ def meet(a, b):
     return {"from": start, "until": end} if start < end else None
 
 
-def grant_end(terms, at):
-    return LAST_INSTANT if terms["grant_days"] is None else min(at + terms["grant_days"] * DAY, LAST_INSTANT)
+def grant_end(terms, made):
+    """When a grant made then ends at the latest, where the row counts days from the grant."""
+    if terms["grant_days"] is None:
+        return LAST_INSTANT
+    return min(max(made, terms["term"]["from"]) + terms["grant_days"] * DAY, LAST_INSTANT)
 
 
 def cut_to(facts, terms, since):
     """What is left of a grant under a row with these terms, or none."""
     if facts["origin"] == "lead":
-        term = {"from": terms["term"]["from"], "until": min(terms["term"]["until"], grant_end(terms, since))}
-        return {"levels": terms["levels"], "purposes": terms["purposes"], "term": term}
+        return {field: terms[field] for field in ("levels", "purposes", "term")}
     levels = [level for level in facts["levels"] if level in terms["levels"]]
     purposes = [purpose for purpose in facts["purposes"] if purpose in terms["purposes"]]
     term = meet(facts["term"], terms["term"])
-    return {"levels": levels, "purposes": purposes, "term": term} if levels and purposes and term else None
+    if not (levels and purposes and term):
+        return None
+    term["until"] = min(term["until"], grant_end(terms, since))
+    return {"levels": levels, "purposes": purposes, "term": term}
+
+
+known_zones = functools.lru_cache(zoneinfo.available_timezones)
+
+
+def end_of_day(date, zone):
+    """The first instant after a date in a zone: 00:00 of the next day, or the end of the gap that swallows it."""
+    names = {name.lower(): name for name in known_zones()}
+    require(zone.lower() in names, f"the time zone {zone!r} is not known here")
+    place = zoneinfo.ZoneInfo(names[zone.lower()])
+    day = datetime.datetime.fromisoformat(date) + datetime.timedelta(days=1)
+    return int(day.replace(tzinfo=place).timestamp()) * 1000
 
 
 def version_of(version, by, at):
@@ -1244,11 +1134,11 @@ def read_lines(data):
     require(data.endswith(b"\n"), "the last line is cut off")
     lines = data[:-1].split(b"\n")
     require(len(lines) >= 2, "there are no lines")
-    require(all(len(line) <= LONGEST_LINE for line in lines), "a line is too long")
-    head = parse(lines[0], HEAD_LINE, "line 1", canonical=True)
+    require(all(len(line) < LONGEST_LINE for line in lines), "a line is too long")
+    head = parse(lines[0], "head_line", "line 1")
     require(head["mandatum_extract"] == 1, f"format {head['mandatum_extract']} is not known")
-    records = [parse(line, RECORD_LINE, f"line {at}", canonical=True) for at, line in enumerate(lines[1:-1], start=2)]
-    last = parse(lines[-1], LAST_LINE, "the last line", canonical=True)
+    records = [parse(line, "record_line", f"line {at}") for at, line in enumerate(lines[1:-1], start=2)]
+    last = parse(lines[-1], "last_line", "the last line")
     return head, records, last["checkpoint"]
 
 
@@ -1259,7 +1149,7 @@ def open_record(line, at, charters, unit):
     message = pre_authentication("mandatum-record-v1", data)
     good = is_signature(bytes.fromhex(line["key"]), message, from_base64(line["sig"]))
     require(good, f"{what}: the signature is not good")
-    record = parse(data, RECORD, what, canonical=True)
+    record = parse(data, "record", what)
     require(record["format"] == 1, f"{what} has a format that is not known")
     expected = (charters[0]["vault"], unit, at)
     require((record["vault"], record["unit"], record["seq"]) == expected, f"{what} stands in another place")
@@ -1273,13 +1163,13 @@ def take_record(record, mandate, members, released):
     if mandate is None:
         require(outcome == "mandate", "the ledger does not begin with a mandate")
         if request is not None:
-            check_first_follows(ask_of(request), event)
+            check_first_follows(record["verb"], ask_of(request), event)
         mandate = Mandate(record["unit"], event, record["by"], record["at"])
     elif outcome == "mandate":
         if request is not None:
             check_follows(record["verb"], ask_of(request), event, mandate)
         mandate.apply(event, record["by"], record["at"])
-        if variant(event)[0] in ("released", "code_released"):
+        if request is not None and variant(event)[0] in ("released", "code_released"):
             signature = record["request"]["sig"]
             require(signature not in released, "a request is used for a second release")
             released.add(signature)
@@ -1289,8 +1179,7 @@ def take_record(record, mandate, members, released):
 
 
 def ask_of(request):
-    require(isinstance(request["ask"], dict), "its request asks for nothing")
-    return request["ask"]
+    return request["ask"] if isinstance(request.get("ask"), dict) else {}
 
 
 def verify(data, root=None):
@@ -1356,14 +1245,16 @@ def answer_stream():
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("extract", metavar="EXTRACT", help="the file; with --stream, - for standard input")
+    arguments.add_argument("extract", metavar="EXTRACT", nargs="?", help="the file the agency handed out")
     arguments.add_argument("--root", metavar="FINGERPRINT", help="the root fingerprint, as the agency gave it to you")
     arguments.add_argument("--json", action="store_true", help="print the report as JSON")
-    arguments.add_argument("--stream", action="store_true", help="read many extracts, each after its length")
+    arguments.add_argument("--stream", action="store_true", help="answer many extracts on standard input")
     asked = arguments.parse_args()
     if asked.stream:
         answer_stream()
         return 0
+    if asked.extract is None:
+        arguments.error("name the extract")
     try:
         with open(asked.extract, "rb") as file:
             data = file.read()

@@ -5,7 +5,7 @@
 
 use crate::crypto::{PublicKey, Signed, Topic, hash};
 use crate::model::{Blob, Bundle, Digest, Instant, MemberId, Role, UnitId, VaultId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the owner root says of the vault, signed under [`Topic::Charter`].
@@ -78,7 +78,7 @@ impl Directory {
         let mut opened: Vec<Charter> = Vec::new();
         for (number, signed) in (1..).zip(charters) {
             let bytes = signed.open(Topic::Charter, &root).map_err(|_| DirectoryError::Charter)?;
-            let charter: Charter = serde_json::from_slice(bytes).map_err(|_| DirectoryError::Charter)?;
+            let charter: Charter = parse(bytes).ok_or(DirectoryError::Charter)?;
             let follows = opened.last().is_none_or(|last| {
                 (last.vault, last.roster, &last.recovery) == (charter.vault, charter.roster, &charter.recovery)
             });
@@ -112,13 +112,13 @@ impl Directory {
 
     fn check(&self, signed: &Signed) -> Option<(Bundle, Admission)> {
         // Whose signature it must be stands in the bytes; it is believed only once that signature is verified.
-        let claimed: Admission = serde_json::from_slice(signed.unverified_bytes()).ok()?;
+        let claimed: Admission = parse(signed.unverified_bytes())?;
         let signer = match claimed.by {
             None => self.root,
             Some(owner) => self.members.get(&owner).filter(|(_, _, was_owner)| *was_owner)?.0.sign,
         };
         signed.open(Topic::Admission, &signer).ok()?;
-        let bundle: Bundle = serde_json::from_slice(claimed.bundle.unverified_bytes()).ok()?;
+        let bundle: Bundle = parse(claimed.bundle.unverified_bytes())?;
         claimed.bundle.open(Topic::Bundle, &bundle.sign).ok()?;
         (bundle.vault == self.vault()).then_some((bundle, claimed))
     }
@@ -159,6 +159,13 @@ impl Directory {
     pub fn root_fingerprint(&self) -> String {
         Self::fingerprint(&self.root)
     }
+}
+
+/// A document in its one spelling: what is read must be what writing it gives again. Two verifiers then cannot read
+/// different things in it.
+fn parse<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let document: T = serde_json::from_slice(bytes).ok()?;
+    (serde_json::to_vec(&document).ok()? == bytes).then_some(document)
 }
 
 /// A signed document as opaque bytes, for records and states.

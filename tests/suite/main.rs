@@ -14,3 +14,4 @@ mod story;
 mod support;
 mod tamper;
 mod terms;
+mod verifier;
