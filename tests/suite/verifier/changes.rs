@@ -47,8 +47,8 @@ fn bytes(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
     match dice.below(6) {
         0 => file.truncate(at),
         1 => drop(file.remove(at)),
-        2 => file.insert(at, *dice.one(b" \n\r\t\"{}[],:0a\xff")),
-        3 => file.extend_from_slice(dice.one(&[&b"\n"[..], b" ", b"{}\n", b"\0"])),
+        2 => file.insert(at, *dice.one(&b" \n\r\t\"{}[],:0a\xff"[..])),
+        3 => file.extend_from_slice(dice.one::<&[u8]>(&[b"\n", b" ", b"{}\n", b"\0"])),
         4 => file.splice(0..0, b"\xef\xbb\xbf".iter().copied()).for_each(drop),
         _ => {
             let line = file.iter().position(|byte| *byte == b'\n')?;
@@ -68,8 +68,8 @@ fn lines(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
         0 => drop(lines.remove(one)),
         1 => lines.insert(one, lines[two]),
         2 => lines.swap(one, two),
-        3 => lines[one] = dice.one(&foreign),
-        _ => lines.insert(one, dice.one(&foreign)),
+        3 => lines[one] = dice.one::<&str>(&foreign),
+        _ => lines.insert(one, dice.one::<&str>(&foreign)),
     }
     Some((lines.join("\n") + "\n").into_bytes())
 }
@@ -204,7 +204,7 @@ fn head(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
         2 => {
             let text: Vec<&str> = note.split('\n').collect();
             let root: [u8; 32] = base64(text.get(2)?)?.try_into().ok()?;
-            signed(Checkpoint { size, root: mandatum::model::Digest(root) }, dice.one(&[keys.record(), &keys.stranger]))
+            signed(Checkpoint { size, root: mandatum::model::Digest(root) }, *dice.one(&[keys.record(), &keys.stranger]))
         }
         3 => other.ledger.checkpoint.clone(),
         4 => note.replacen('\n', "\r\n", 1),

@@ -234,13 +234,13 @@ fn terms(within: Term, dice: &mut Dice) -> Value {
 
 /// Mostly a part of a term; now and then one that is empty, or more.
 fn part_of(term: Term, dice: &mut Dice) -> Term {
-    let days = |dice: &mut Dice| i64::try_from(dice.below(30)).unwrap() * DAY;
+    let days = i64::try_from(dice.below(30)).unwrap() * DAY;
     match dice.below(16) {
         0 => Term { from: term.until, until: term.until },
         1 => Term { from: term.from, until: term.until.plus(1) },
         2 => Term { from: term.from.plus(-1), until: term.until },
-        3..=6 => Term { from: term.from, until: term.until.plus(-days(dice)) },
-        7..=8 => Term { from: term.from.plus(days(dice)), until: term.until },
+        3..=6 => Term { from: term.from, until: term.until.plus(-days) },
+        7..=8 => Term { from: term.from.plus(days), until: term.until },
         _ => term,
     }
 }
@@ -249,8 +249,11 @@ fn part_of(term: Term, dice: &mut Dice) -> Term {
 fn standing(rows: &[Value], leads: &[MemberId], dice: &mut Dice) -> Vec<Value> {
     let mut grants = Vec::new();
     for row in rows.iter().filter_map(|row| row.get("add")) {
-        for lead in leads.iter().filter(|_| dice.chance(70)) {
+        for lead in leads {
             let terms = &row["terms"];
+            if dice.chance(30) {
+                continue;
+            }
             grants.push(json!({"id": dice.hex(16), "member": lead, "row": row["row"], "levels": terms["levels"],
                 "purposes": terms["purposes"], "term": terms["term"], "origin": "lead"}));
         }
@@ -540,7 +543,7 @@ fn amended(mandate: &Mandate, at: i64, dice: &mut Dice) -> Option<Value> {
     for _ in 0..=dice.below(2) {
         let row = live_row(mandate, dice)?;
         changes.push(match dice.below(8) {
-            0 | 1 => add_row(dice.one(SYSTEMS), mandate.term, dice),
+            0 | 1 => add_row(*dice.one(SYSTEMS), mandate.term, dice),
             2..=4 => json!({"set": {"row": row.id, "terms": terms(mandate.term, dice)}}),
             5 => json!({"remove": {"row": row.id}}),
             _ => {
