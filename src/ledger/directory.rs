@@ -5,7 +5,7 @@
 
 use crate::crypto::{Hasher, PublicKey, Signed, Topic, hash};
 use crate::model::{Blob, Bundle, Digest, Instant, MemberId, Role, UnitId, VaultId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the owner root says of the vault, signed under [`Topic::Charter`].
@@ -99,7 +99,7 @@ impl Directory {
         let mut opened: Vec<Charter> = Vec::new();
         for (number, signed) in (1..).zip(charters) {
             let bytes = signed.open(Topic::Charter, &root).map_err(|_| DirectoryError::Charter)?;
-            let charter: Charter = serde_json::from_slice(bytes).map_err(|_| DirectoryError::Charter)?;
+            let charter: Charter = parse(bytes).ok_or(DirectoryError::Charter)?;
             let follows = opened.last().is_none_or(|last| {
                 (last.vault, last.roster, &last.recovery) == (charter.vault, charter.roster, &charter.recovery)
             });
@@ -148,7 +148,7 @@ impl Directory {
 
     fn check(&self, signed: &Signed) -> Option<(Bundle, Admission)> {
         // Whose signature it must be stands in the bytes; it is believed only once that signature is verified.
-        let claimed: Admission = serde_json::from_slice(signed.unverified_bytes()).ok()?;
+        let claimed: Admission = parse(signed.unverified_bytes())?;
         let signer = match claimed.by {
             None => self.root,
             Some(owner) => {
@@ -223,10 +223,9 @@ pub fn bundle_fingerprint(bundle: &Signed) -> String {
 
 /// Keys that were handed in, if they are signed by themselves.
 pub fn open_bundle(signed: &Signed) -> Option<Bundle> {
-    let bundle: Bundle = serde_json::from_slice(signed.unverified_bytes()).ok()?;
+    let bundle: Bundle = parse(signed.unverified_bytes())?;
     signed.open(Topic::Bundle, &bundle.sign).ok()?;
-    // One spelling: what is compared by its digest cannot be written in two ways.
-    (serde_json::to_vec(&bundle).ok()? == signed.unverified_bytes()).then_some(bundle)
+    Some(bundle)
 }
 
 /// Eight groups of four hex digits: the first 128 bits.
@@ -234,6 +233,13 @@ fn grouped(digest: &Digest) -> String {
     let digest = digest.to_string();
     let groups: Vec<&str> = (0..8).filter_map(|group| digest.get(4 * group..4 * group + 4)).collect();
     groups.join("-")
+}
+
+/// A document in its one spelling: what is read must be what writing it gives again. Two verifiers then cannot read
+/// different things in it.
+fn parse<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let document: T = serde_json::from_slice(bytes).ok()?;
+    (serde_json::to_vec(&document).ok()? == bytes).then_some(document)
 }
 
 /// A signed document as opaque bytes, for records and states.

@@ -1,0 +1,657 @@
+//! The course of a mandate by the dice: events that follow, and some that do not.
+
+use super::dice::Dice;
+use super::forge::Ledger;
+use mandatum::crypto::{Signed, Topic};
+use mandatum::ledger::{Assurance, Audited, ClockMark, Outcome, Record};
+use mandatum::model::{
+    Deny, Digest, Event, Grant, GrantOrigin, Instant, Level, Mandate, MemberId, Phase, Row, Term, Verb,
+};
+use serde_json::{Value, json};
+
+const DAY: i64 = 86_400_000;
+/// 2026-01-15 and 2027-01-01, 00:00 in Moscow.
+const TERM: Term = Term { from: Instant(1_768_424_400_000), until: Instant(1_798_750_800_000) };
+const OPERATORS: &[&str] = &["Romashka", "Ромашка Плюс", "Ёлка и Ко", "ΟΔΟΣ Σ", "Café"];
+const CONTRACTS: &[&str] = &["17/2026", "", "№ 5", "\u{301}17"];
+const SYSTEMS: &[&str] = &["CRM", "crm", "Форма", "Bot", "Ads"];
+const PLATFORMS: &[&str] = &["amoCRM", "Tilda", "AMOcrm", "Ads", ""];
+const PURPOSES: &[&str] = &["lead handling", "Lead  Handling", "answers", "обработка заявок"];
+const TEXTS: &[&str] = &["", "because", "two\nlines\tand a tab", "«Ёжик» \\ \"q\"", "\u{7ff}\u{1F600}"];
+const ZONES: &[&str] = &["Europe/Moscow", "UTC", "Europe/Berlin", "America/Havana", "Asia/Kamchatka"];
+
+/// A ledger that grows by the dice.
+pub struct Course {
+    pub ledger: Ledger,
+    pub mandate: Option<Mandate>,
+    /// The ledger with one record more that does not follow; the newest.
+    pub refused: Option<Ledger>,
+    at: i64,
+}
+
+/// What is to be recorded.
+struct Step {
+    event: Value,
+    by: Option<MemberId>,
+}
+
+impl Course {
+    pub fn new(dice: &mut Dice) -> Self {
+        Self { ledger: Ledger::new(dice), mandate: None, refused: None, at: TERM.from.0 + 40 * DAY }
+    }
+
+    /// Grows to so many records.
+    pub fn grow(&mut self, records: usize, dice: &mut Dice) {
+        while self.ledger.entries.len() < records {
+            self.at += i64::try_from(dice.below(3_600_000)).unwrap();
+            if dice.chance(3) {
+                self.at += 40 * DAY;
+            }
+            if self.mandate.is_some() && dice.chance(12) {
+                self.deny(dice);
+            } else {
+                self.happen(dice);
+            }
+        }
+        self.ledger.seal();
+        if let Some(refused) = &mut self.refused {
+            refused.seal();
+        }
+    }
+
+    fn deny(&mut self, dice: &mut Dice) {
+        let by = dice.chance(80).then(|| *dice.one(&self.ledger.people.all()));
+        let verb = *dice.one(Verb::ALL);
+        let request = by.map(|by| (verb, by, json!({"items": []})));
+        let outcome = if dice.chance(80) { Outcome::Denied(*dice.one(Deny::ALL)) } else { Outcome::Refused };
+        let state = self.mandate.as_ref().filter(|_| dice.chance(20)).map(digest);
+        let record = self.record(request, outcome, state, dice);
+        self.ledger.push(record, dice);
+    }
+
+    /// One event; where it does not follow, the ledger with it is kept aside.
+    fn happen(&mut self, dice: &mut Dice) {
+        let step = match &self.mandate {
+            None => first(&self.ledger, dice),
+            Some(mandate) => next(mandate, &self.ledger, self.at, dice),
+        };
+        let Ok(event) = serde_json::from_value::<Event>(step.event.clone()) else { return };
+        let (at, unit) = (Instant(self.at), self.ledger.unit);
+        let after = match self.mandate.clone() {
+            None => Mandate::open(unit, &event, step.by, at),
+            Some(mut mandate) => mandate.apply(&event, step.by, at).map(|()| mandate),
+        };
+        let request = step.by.map(|by| {
+            let (verb, ask) = asked(&step.event, self.mandate.as_ref(), dice);
+            (verb, by, ask)
+        });
+        let told = if event.changes_state() { 80 } else { 10 };
+        let state = after.as_ref().ok().filter(|_| dice.chance(told)).map(digest);
+        let record = self.record(request, Outcome::Mandate(event), state, dice);
+        match after {
+            Ok(after) => {
+                self.ledger.push(record, dice);
+                self.mandate = Some(after);
+            }
+            Err(_) => {
+                let mut refused = self.ledger.clone();
+                refused.push(record, dice);
+                self.refused = Some(refused);
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        request: Option<(Verb, MemberId, Value)>,
+        outcome: Outcome,
+        state: Option<Digest>,
+        dice: &mut Dice,
+    ) -> Vec<u8> {
+        let signed = request.as_ref().map(|(verb, by, ask)| self.request(*verb, *by, ask, dice));
+        let record = Record {
+            format: Record::FORMAT,
+            vault: self.ledger.keys.vault,
+            unit: self.ledger.unit,
+            seq: u64::try_from(self.ledger.entries.len()).unwrap(),
+            at: Instant(self.at),
+            clock: if dice.chance(90) { ClockMark::Trusted } else { ClockMark::Suspect },
+            assurance: *dice.one(&[Assurance::Solo, Assurance::Account, Assurance::Host]),
+            verb: request.as_ref().map(|(verb, ..)| *verb),
+            by: request.as_ref().map(|(_, by, _)| *by),
+            request: signed,
+            outcome,
+            state,
+        };
+        record.encode()
+    }
+
+    fn request(&self, verb: Verb, by: MemberId, ask: &Value, dice: &mut Dice) -> Signed {
+        let named = dice.chance(50).then(|| self.ledger.unit.to_string());
+        let body = json!({
+            "format": 1, "vault": self.ledger.keys.vault, "verb": verb, "member": by, "unit": named,
+            "nonce": dice.hex(16), "session": null, "step_up": null, "seen": null, "ask": ask,
+        });
+        self.ledger.keys.members[&by].sign(Topic::Request, serde_json::to_vec(&body).unwrap())
+    }
+}
+
+fn digest(mandate: &Mandate) -> Digest {
+    Audited::Mandate(Box::new(mandate.clone())).digest()
+}
+
+/// The verb an event is asked for by, and the `ask` that asks for exactly this.
+fn asked(event: &Value, mandate: Option<&Mandate>, dice: &mut Dice) -> (Verb, Value) {
+    let (name, fields) = match event {
+        Value::String(name) => (name.as_str(), json!({})),
+        Value::Object(map) => map.iter().next().map(|(name, fields)| (name.as_str(), fields.clone())).unwrap(),
+        _ => unreachable!("an event is a string or an object"),
+    };
+    let verbs: &[&str] = match name {
+        "opened" => &["mandate_open"],
+        "drafted" => &["mandate_import"],
+        "granted" => &["grant"],
+        "answered" => &["mandate_answer"],
+        "activated" => &["mandate_activate"],
+        "permitted" => &["mandate_permit"],
+        "requested" => &["request"],
+        "request_denied" => &["deny"],
+        "reviewed" => &["review"],
+        "rotation_asked" => &["rotation_ask"],
+        "evidenced" => &["mandate_evidence"],
+        "incident_opened" => &["incident_open"],
+        "incident_noted" => &["incident_note"],
+        "incident_closed" => &["incident_close"],
+        "credentials_added" => &["credential_add"],
+        "rotated" => &["credential_rotate"],
+        "amended" => &["mandate_amend"],
+        "ended" => &["mandate_end"],
+        "settled" => &["mandate_settle"],
+        "closed" => &["mandate_close"],
+        "extracted" => &["extract"],
+        "revoked" => &["revoke", "revoke", "member_remove", "member_role", "grant"],
+        "released" => &["fetch"],
+        "code_released" => &["code"],
+        _ => &["sweep"],
+    };
+    let verb: Verb = dice.one(verbs).parse().unwrap();
+    let mut ask = fields;
+    let operator = mandate.map_or(json!(null), |mandate| spelled(mandate, dice));
+    match name {
+        "opened" | "drafted" => {}
+        "code_released" => ask = json!({"items": [ask, {"credential": "another"}, 5]}),
+        "revoked" => ask["of"] = if dice.chance(50) { json!([operator, "CRM", "Sasha"]) } else { json!(null) },
+        "incident_opened" | "incident_noted" if dice.chance(50) => ask["operator"] = json!(null),
+        _ => ask["operator"] = operator,
+    }
+    (verb, ask)
+}
+
+/// The operator as people may write it.
+fn spelled(mandate: &Mandate, dice: &mut Dice) -> Value {
+    let operator = mandate.operator.as_str();
+    match dice.below(6) {
+        0 => json!(operator.to_uppercase()),
+        1 => json!(format!("{operator}@{}", mandate.contract)),
+        2 => json!(format!("  {} ", operator.replace(' ', "\u{2003}\t").replace('ё', "е"))),
+        3 => json!(operator.replace('é', "e\u{301}").replace('Ё', "Е\u{308}")),
+        _ => json!(operator),
+    }
+}
+
+// ---- the first event ----
+
+fn first(ledger: &Ledger, dice: &mut Dice) -> Step {
+    let by = Some(*dice.one(&ledger.people.leads));
+    let leads: Vec<MemberId> = ledger.people.leads[..1 + dice.below(2)].to_vec();
+    let (operator, contract, zone) = (dice.one(OPERATORS), dice.one(CONTRACTS), dice.one(ZONES));
+    let jurisdiction = *dice.one(&["ru", "eu"]);
+    if dice.chance(30) {
+        let draft = json!({"source": dice.hex(32), "questions": dice.below(3), "reading": "eyJyb3dzIjpb"});
+        let drafted = json!({"operator": operator, "contract": contract, "zone": zone, "jurisdiction": jurisdiction,
+            "on": "2026-01-14", "leads": leads, "draft": draft});
+        return Step { event: json!({"drafted": drafted}), by };
+    }
+    let rows: Vec<Value> = SYSTEMS[1..].iter().map(|system| add_row(system, TERM, dice)).collect();
+    let grants: Vec<Value> = standing(&rows, &leads, dice);
+    let opened = json!({"operator": operator, "contract": contract, "signed": "2026-01-15", "until": "2026-12-31",
+        "zone": zone, "term": TERM, "jurisdiction": jurisdiction, "leads": leads, "rows": rows, "grants": grants});
+    Step { event: json!({"opened": opened}), by }
+}
+
+fn add_row(system: &str, within: Term, dice: &mut Dice) -> Value {
+    json!({"add": {"row": dice.hex(16), "system": system, "category": dice.one(TEXTS), "platform": dice.one(PLATFORMS),
+        "terms": terms(within, dice)}})
+}
+
+fn terms(within: Term, dice: &mut Dice) -> Value {
+    let levels: Vec<Level> = dice.some(&Level::all().collect::<Vec<_>>());
+    let days: Value = if dice.chance(30) { json!(dice.one(&[0, 1, 30, 90, 4_000_000_000u32])) } else { json!(null) };
+    let until = *dice.one(&["2026-12-31", "2026-11-30", "2027-03-01"]);
+    json!({"data": dice.some(TEXTS), "levels": levels, "purposes": dice.some(PURPOSES), "from": "2026-01-15",
+        "until": until, "term": part_of(within, dice), "grant_days": days})
+}
+
+/// Mostly a part of a term; now and then one that is empty, or more.
+fn part_of(term: Term, dice: &mut Dice) -> Term {
+    let days = i64::try_from(dice.below(30)).unwrap() * DAY;
+    match dice.below(16) {
+        0 => Term { from: term.until, until: term.until },
+        1 => Term { from: term.from, until: term.until.plus(1) },
+        2 => Term { from: term.from.plus(-1), until: term.until },
+        3..=6 => Term { from: term.from, until: term.until.plus(-days) },
+        7..=8 => Term { from: term.from.plus(days), until: term.until },
+        _ => term,
+    }
+}
+
+/// The leads' standing grants under new rows.
+fn standing(rows: &[Value], leads: &[MemberId], dice: &mut Dice) -> Vec<Value> {
+    let mut grants = Vec::new();
+    for row in rows.iter().filter_map(|row| row.get("add")) {
+        for lead in leads {
+            let terms = &row["terms"];
+            if dice.chance(30) {
+                continue;
+            }
+            grants.push(json!({"id": dice.hex(16), "member": lead, "row": row["row"], "levels": terms["levels"],
+                "purposes": terms["purposes"], "term": terms["term"], "origin": "lead"}));
+        }
+    }
+    grants
+}
+
+// ---- the later ones ----
+
+fn next(mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Step {
+    let lead = Some(*dice.one(&mandate.leads));
+    let anybody = Some(*dice.one(&ledger.people.all()));
+    let nobody = None;
+    // Out of place now and then, and by the wrong person.
+    let names: &[&str] = match &mandate.phase {
+        _ if dice.chance(4) => ALL,
+        Phase::Draft(_) => &["answered", "answered", "activated", "activated", "extracted", "ended"],
+        Phase::Active => ACTIVE,
+        Phase::Ended(_) => ENDED,
+        Phase::Closed { .. } => &["extracted", "restarted"],
+    };
+    let name = *dice.one(names);
+    let Some(fields) = fields(name, mandate, ledger, at, dice) else {
+        return Step { event: json!("extracted"), by: anybody };
+    };
+    let by = match name {
+        _ if dice.chance(3) => *dice.one(&[lead, anybody, nobody]),
+        "expired" | "destroyed" | "restarted" | "reissued" => nobody,
+        "revoked" | "ended" | "closed" | "extracted" if dice.chance(30) => nobody,
+        "released" | "code_released" => holder(mandate, &fields).or(anybody),
+        "requested" | "rotation_asked" | "evidenced" | "settled" | "permitted" | "extracted" | "revoked" => anybody,
+        "incident_opened" | "incident_noted" | "incident_closed" | "ended" | "closed" => anybody,
+        _ => lead,
+    };
+    let event = if name == "extracted" { json!(name) } else { json!({ name: fields }) };
+    Step { event, by }
+}
+
+const ALL: &[&str] = &[
+    "answered",
+    "activated",
+    "permitted",
+    "requested",
+    "request_denied",
+    "reviewed",
+    "rotation_asked",
+    "evidenced",
+    "incident_opened",
+    "incident_noted",
+    "incident_closed",
+    "amended",
+    "credentials_added",
+    "rotated",
+    "granted",
+    "revoked",
+    "expired",
+    "destroyed",
+    "released",
+    "code_released",
+    "ended",
+    "settled",
+    "closed",
+    "restarted",
+    "reissued",
+    "extracted",
+];
+
+const ACTIVE: &[&str] = &[
+    "permitted",
+    "requested",
+    "requested",
+    "request_denied",
+    "reviewed",
+    "reviewed",
+    "rotation_asked",
+    "evidenced",
+    "incident_opened",
+    "incident_opened",
+    "incident_noted",
+    "incident_closed",
+    "incident_closed",
+    "amended",
+    "amended",
+    "amended",
+    "amended",
+    "credentials_added",
+    "credentials_added",
+    "credentials_added",
+    "rotated",
+    "granted",
+    "granted",
+    "granted",
+    "granted",
+    "revoked",
+    "expired",
+    "destroyed",
+    "released",
+    "released",
+    "released",
+    "code_released",
+    "ended",
+    "settled",
+    "restarted",
+    "reissued",
+    "extracted",
+];
+
+const ENDED: &[&str] = &[
+    "request_denied",
+    "rotation_asked",
+    "evidenced",
+    "incident_opened",
+    "incident_noted",
+    "incident_closed",
+    "rotated",
+    "revoked",
+    "destroyed",
+    "settled",
+    "closed",
+    "restarted",
+    "extracted",
+];
+
+/// Whose the grant of a release is.
+fn holder(mandate: &Mandate, fields: &Value) -> Option<MemberId> {
+    let grant = fields.pointer("/items/0/grant").or_else(|| fields.get("grant"))?;
+    let grant = mandate.grant(grant.as_str()?.parse().ok()?)?;
+    Some(grant.facts.member)
+}
+
+/// An event's fields, if there is something it could be about.
+fn fields(name: &str, mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Option<Value> {
+    let text = *dice.one(TEXTS);
+    let live: Vec<&Grant> = mandate.grants.iter().filter(|grant| grant.is_live() || dice.chance(3)).collect();
+    let dead = mandate.grants.iter().filter(|grant| dice.chance(3) || !grant.is_live() && grant.destroyed.is_none());
+    let dead: Vec<&Grant> = dead.collect();
+    Some(match name {
+        "answered" => json!({"questions": dice.below(2), "reading": "eyJyb3dzIjpb"}),
+        "activated" => activated(mandate, dice),
+        "permitted" => {
+            let mut rows: Vec<_> = mandate.rows.iter().filter(|_| dice.chance(40)).map(|row| row.id).collect();
+            rows.sort_unstable();
+            json!({"permission": {"member": dice.one(&ledger.people.others), "rows": rows,
+                "until": dice.one(&[None, Some("2026-06-30")]), "source": dice.hex(32), "file": text}})
+        }
+        "requested" => json!({"wish": wish(mandate, dice)}),
+        "request_denied" => json!({"request": known(mandate.requests.iter().map(|r| r.wish.id), dice), "reason": text}),
+        "reviewed" => {
+            let lines: Vec<Value> = live.iter().take(3).map(|grant| reviewed(grant, text, dice)).collect();
+            json!({ "lines": lines })
+        }
+        "rotation_asked" => json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "of": text}),
+        "evidenced" => json!({"evidence": evidence(mandate, text, dice)}),
+        "incident_opened" => incident(mandate, ledger, at, text, dice),
+        "incident_noted" => json!({"incident": known(mandate.incidents.iter().map(|i| i.facts.id), dice),
+            "step": dice.one(&["notice", "instruction", "execution", "finding"]), "text": text}),
+        "incident_closed" => json!({"incident": known(mandate.incidents.iter().map(|i| i.facts.id), dice),
+            "unlock": dice.chance(60), "outcome": text}),
+        "amended" => amended(mandate, at, dice)?,
+        "credentials_added" => {
+            let count = 1 + dice.below(2);
+            let added: Option<Vec<Value>> = (0..count).map(|_| credential(mandate, at, text, dice)).collect();
+            json!({"credentials": added?})
+        }
+        "rotated" => rotated(mandate, at, text, dice)?,
+        "granted" => granted(mandate, ledger, at, dice)?,
+        "revoked" => json!({"grants": ids(&live, dice), "why": why(text, dice)}),
+        "expired" => json!({"grants": ids(&live, dice)}),
+        "destroyed" => json!({"grants": ids(&dead, dice), "epoch": dice.below(9)}),
+        "released" => {
+            let grants = if live.is_empty() { Vec::new() } else { vec![*dice.one(&live)] };
+            let items: Vec<Value> = grants.iter().map(|grant| item(mandate, grant, dice)).collect();
+            json!({"items": items, "purpose": text})
+        }
+        "code_released" => {
+            let item = item(mandate, live.get(dice.below(live.len()))?, dice);
+            json!({"credential": item["credential"], "grant": item["grant"], "purpose": text})
+        }
+        "ended" => json!({"why": why(text, dice)}),
+        "settled" => json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "version": dice.below(4),
+            "because": text, "confirmed": dice.one(&[None, Some("Irina")])}),
+        "closed" => json!({"retain_until": at + 1000 * DAY}),
+        "restarted" => json!({"known": dice.below(40), "root": dice.hex(32), "found": dice.below(40)}),
+        "reissued" => {
+            let replaced = ids(&live, dice);
+            let lost = live.iter().filter(|grant| replaced.contains(&grant.facts.id.to_string()));
+            let grants: Vec<Value> = lost.map(|grant| again(grant, dice)).collect();
+            json!({"grants": grants, "replaced": replaced})
+        }
+        _ => json!({}),
+    })
+}
+
+/// One of these ids; now and then one that is not there.
+fn known<T: ToString>(ids: impl Iterator<Item = T>, dice: &mut Dice) -> String {
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    if ids.is_empty() || dice.chance(3) { dice.hex(16) } else { dice.one(&ids).clone() }
+}
+
+/// Of some of these; now and then of one twice, or of one that is not there.
+fn ids(grants: &[&Grant], dice: &mut Dice) -> Vec<String> {
+    let mut ids: Vec<String> = dice.some(grants).iter().map(|grant| grant.facts.id.to_string()).collect();
+    if dice.chance(3) {
+        ids.extend(ids.first().cloned());
+    }
+    if dice.chance(2) {
+        ids.push(dice.hex(16));
+    }
+    ids
+}
+
+fn live_row<'a>(mandate: &'a Mandate, dice: &mut Dice) -> Option<&'a Row> {
+    let rows: Vec<&Row> = mandate.rows.iter().filter(|row| dice.chance(3) || row.removed.is_none()).collect();
+    rows.get(dice.below(rows.len())).copied()
+}
+
+fn activated(mandate: &Mandate, dice: &mut Dice) -> Value {
+    let source = mandate.draft().map_or_else(|| dice.hex(32), |draft| draft.source.to_string());
+    let source = if dice.chance(10) { dice.hex(32) } else { source };
+    let rows: Vec<Value> = SYSTEMS[1..].iter().map(|system| add_row(system, TERM, dice)).collect();
+    let grants = standing(&rows, &mandate.leads, dice);
+    json!({"contract": dice.one(CONTRACTS), "signed": "2026-01-15", "until": "2026-12-31", "term": TERM,
+        "source": source, "rows": rows, "grants": grants})
+}
+
+fn wish(mandate: &Mandate, dice: &mut Dice) -> Value {
+    let mut levels: Vec<Level> = dice.some(&Level::all().collect::<Vec<_>>());
+    if dice.chance(60) {
+        levels = Level::all().collect();
+    } else if dice.chance(5) {
+        levels.clear();
+    }
+    let system = dice.one(&[SYSTEMS, PLATFORMS].concat()).to_uppercase();
+    let purposes: Vec<&str> = match dice.below(20) {
+        0 => PURPOSES.iter().copied().cycle().take(20 + dice.below(2)).collect(),
+        1..=8 => dice.some(PURPOSES),
+        _ => Vec::new(),
+    };
+    let until = *dice.one(&[None, None, Some("2026-11-29"), Some("2026-03-07"), Some("2026-12-31")]);
+    json!({"id": if dice.chance(5) { known(mandate.requests.iter().map(|r| r.wish.id), dice) } else { dice.hex(16) },
+        "system": system, "levels": levels, "purposes": purposes, "until": until, "reason": dice.one(TEXTS)})
+}
+
+fn reviewed(grant: &Grant, note: &str, dice: &mut Dice) -> Value {
+    let mut levels: Vec<Level> = dice.some(&grant.facts.levels.iter().copied().collect::<Vec<_>>());
+    if dice.chance(5) {
+        levels = dice.some(&Level::all().collect::<Vec<_>>());
+    }
+    let until = part_of(grant.facts.term, dice).until;
+    let narrow = json!({"narrow": {"levels": levels, "until": until}});
+    let decision = match dice.below(4) {
+        0 => json!("keep"),
+        1 => json!("revoke"),
+        _ => narrow,
+    };
+    json!({"grant": grant.facts.id, "decision": decision, "note": note})
+}
+
+fn evidence(mandate: &Mandate, text: &str, dice: &mut Dice) -> Value {
+    let proof = if dice.chance(50) { json!(dice.hex(32)) } else { json!(null) };
+    match dice.below(4) {
+        0 => json!({"revoked": {"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "how": text,
+            "by": text, "proof": proof}}),
+        1 => json!({"copies": {"by": text, "none": dice.chance(50), "declaration": text, "proof": proof}}),
+        2 => json!({"chosen": {"choice": dice.one(&["return", "delete"]), "by": text}}),
+        _ => json!({"returned": {"recipient": text, "package": dice.hex(32), "credentials": dice.below(9)}}),
+    }
+}
+
+fn incident(mandate: &Mandate, ledger: &Ledger, at: i64, note: &str, dice: &mut Dice) -> Value {
+    let member = dice.chance(60).then(|| *dice.one(&ledger.people.all()));
+    let mut grants: Vec<String> = mandate.reached(member).iter().map(ToString::to_string).collect();
+    if dice.chance(4) {
+        grants.reverse();
+    } else if dice.chance(2) {
+        grants.pop();
+    }
+    let kinds =
+        ["device_lost", "password_compromised", "unauthorised_access", "misdirected_transfer", "security_incident"];
+    let id = if dice.chance(4) { known(mandate.incidents.iter().map(|i| i.facts.id), dice) } else { dice.hex(16) };
+    json!({"facts": {"id": id, "kind": dice.one(&kinds), "member": member, "detected": at - 5,
+        "since": dice.one(&[None, Some(-5), Some(at)]), "note": note}, "grants": grants})
+}
+
+fn amended(mandate: &Mandate, at: i64, dice: &mut Dice) -> Option<Value> {
+    let mut changes = Vec::new();
+    for _ in 0..=dice.below(2) {
+        let row = live_row(mandate, dice)?;
+        changes.push(match dice.below(8) {
+            0 | 1 => add_row(*dice.one(SYSTEMS), mandate.term, dice),
+            2..=4 => json!({"set": {"row": row.id, "terms": terms(mandate.term, dice)}}),
+            5 => json!({"remove": {"row": row.id}}),
+            _ => {
+                let term = if dice.chance(10) { TERM } else { part_of(mandate.term, dice) };
+                json!({"until": {"until": dice.one(&["2026-12-30", "2026-12-01", "2027-02-01"]), "term": term}})
+            }
+        });
+    }
+    let grants = standing(&changes, &mandate.leads, dice);
+    // What it narrows is what the product says, most of the time.
+    let typed: Vec<_> = changes.iter().map(|change| serde_json::from_value(change.clone()).unwrap()).collect();
+    let made: Vec<_> = grants.iter().map(|grant| serde_json::from_value(grant.clone()).unwrap()).collect();
+    let mut after = mandate.clone();
+    let fits = after.try_changes(&typed, &made, Instant(at)).is_ok();
+    let mut narrowed = if fits { after.narrowed(&typed) } else { Vec::new() };
+    if dice.chance(3) {
+        narrowed.pop();
+    }
+    Some(json!({"changes": changes, "grants": grants, "narrowed": narrowed}))
+}
+
+fn credential(mandate: &Mandate, at: i64, text: &str, dice: &mut Dice) -> Option<Value> {
+    let kinds = ["login", "api_key", "bot_token", "webhook", "oauth_token", "recovery_codes", "note", "delegated"];
+    let kind = *dice.one(&kinds);
+    let secret = (kind != "delegated") ^ dice.chance(2);
+    let version = if secret { version(if dice.chance(98) { 1 } else { 2 }, dice) } else { json!(null) };
+    let revocation = json!({"endpoint": text, "probe": "https://x.test", "client": ""});
+    let name = *dice.one(&["", "Admin", "admin ", "Бот ё", "бот е", "x1", "x2", "x3"]);
+    Some(json!({"id": dice.hex(16), "row": live_row(mandate, dice)?.id, "name": name.trim(), "kind": kind,
+        "account": text, "url": "https://romashka.test", "second_factor": second_factor(at, text, dice),
+        "revocation": dice.chance(50).then_some(revocation), "because": dice.one(&[None, Some(text)]),
+        "version": version}))
+}
+
+fn version(number: u32, dice: &mut Dice) -> Value {
+    json!({"number": number, "ct": dice.hex(32), "tag": dice.hex(16),
+        "strength": dice.one(&["random", "strong", "fair", "weak"]),
+        "allowed_weak": dice.one(&[None, Some("short-lived")])})
+}
+
+fn second_factor(at: i64, text: &str, dice: &mut Dice) -> Value {
+    match dice.below(4) {
+        0 => json!("on"),
+        1 => json!("unknown"),
+        2 => json!({"elsewhere": {"holder": text}}),
+        _ => json!({"not_possible": {"reason": text, "at": at}}),
+    }
+}
+
+fn rotated(mandate: &Mandate, at: i64, text: &str, dice: &mut Dice) -> Option<Value> {
+    let credential = mandate.credentials.get(dice.below(mandate.credentials.len()))?;
+    let last = credential.current.as_ref().map_or(0, |version| version.number);
+    let number = if dice.chance(4) { last } else { last + 1 };
+    let second = second_factor(at, text, dice);
+    let (new, second) = (dice.chance(50).then(|| version(number, dice)), dice.chance(50).then_some(second));
+    Some(json!({"credential": credential.id, "version": new, "second_factor": second}))
+}
+
+/// A grant by itself, or for a request that waits.
+fn granted(mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Option<Value> {
+    let mut member = *dice.one(&ledger.people.all());
+    let mut row = live_row(mandate, dice)?;
+    let waiting: Vec<_> = mandate.requests.iter().filter(|r| dice.chance(5) || r.answer.is_none()).collect();
+    let request = waiting.get(dice.below(waiting.len())).filter(|_| dice.chance(70));
+    if let Some(request) = request.filter(|_| dice.chance(97)) {
+        member = request.by;
+        row = mandate.row_named(request.wish.system.as_str()).filter(|_| dice.chance(97)).unwrap_or(row);
+    }
+    let mut levels = row.terms.levels.clone();
+    let mut purposes = dice.some(&row.terms.purposes);
+    let mut term = part_of(row.terms.term, dice);
+    if let Some(request) = request.filter(|_| dice.chance(90)) {
+        levels.retain(|level| request.wish.levels.contains(level));
+        if !request.wish.purposes.is_empty() {
+            let wished = |p: &mandatum::model::Text| request.wish.purposes.iter().any(|wish| wish.same(p.as_str()));
+            purposes.retain(wished);
+        }
+        if let Some(end) = request.wish.until.and_then(|until| mandate.zone.end_of(until).ok()) {
+            term.until = term.until.min(end.plus(*dice.one(&[0, 0, 0, 0, 1, -1])));
+        }
+    } else {
+        levels = dice.some(&levels.iter().copied().collect::<Vec<_>>()).into_iter().collect();
+    }
+    if let Some(end) = row.terms.grant_end(Instant(at)).filter(|_| dice.chance(90)) {
+        term.until = term.until.min(end.plus(*dice.one(&[0, 0, 0, -1, 1])));
+    }
+    if dice.chance(3) {
+        levels = dice.some(&Level::all().collect::<Vec<_>>()).into_iter().collect();
+    }
+    let origin = if dice.chance(97) { GrantOrigin::Given } else { GrantOrigin::Lead };
+    let answers = request.map(|request| request.wish.id);
+    Some(json!({"grant": {"id": dice.hex(16), "member": member, "row": row.id, "levels": levels, "purposes": purposes,
+        "term": term, "origin": origin}, "answers": answers}))
+}
+
+fn why(text: &str, dice: &mut Dice) -> Value {
+    let plain = ["term", "amended", "mandate_ended", "member_removed", "key_lost"];
+    if dice.chance(50) { json!({"asked": {"reason": text}}) } else { json!(dice.one(&plain)) }
+}
+
+fn item(mandate: &Mandate, grant: &Grant, dice: &mut Dice) -> Value {
+    let under = mandate.credentials_of(grant.facts.row).map(|credential| credential.id);
+    json!({"credential": known(under, dice), "version": dice.below(3), "grant": grant.facts.id})
+}
+
+/// A grant made anew, as it was.
+fn again(grant: &Grant, dice: &mut Dice) -> Value {
+    let mut facts = serde_json::to_value(&grant.facts).unwrap();
+    facts["id"] = json!(if dice.chance(3) { grant.facts.id.to_string() } else { dice.hex(16) });
+    facts
+}
