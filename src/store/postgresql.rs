@@ -65,7 +65,7 @@ const HAZARDS: &str = "SELECT what FROM (
 pub struct Server {
     address: Address,
     schema: &'static str,
-    session: RefCell<Option<Session>>,
+    session: RefCell<Option<Box<Session>>>,
     mode: Cell<Mode>,
 }
 
@@ -106,7 +106,7 @@ impl Server {
                 self.schema
             )));
         }
-        *self.session.borrow_mut() = Some(Session { client, prepared: HashMap::new() });
+        *self.session.borrow_mut() = Some(Box::new(Session { client, prepared: HashMap::new() }));
         self.mode.set(Mode::Idle);
         Ok(())
     }

@@ -55,6 +55,7 @@ impl Cluster {
     /// A new server with settings beside its own; `None`, and a loud word, where none is installed.
     pub fn start(settings: &[&str]) -> Option<Self> {
         let Some(bin) = programs() else {
+            assert!(std::env::var_os("MANDATUM_TEST_POSTGRES").is_none(), "PostgreSQL's server must be installed here");
             eprintln!("SKIPPED, NOTHING PROVEN: PostgreSQL's server (initdb, postgres) is not installed");
             return None;
         };
