@@ -576,7 +576,8 @@ fn an_occupied_database_and_a_password_in_an_argument_are_refused() {
     ] {
         let refused = init(&format!("--store {address}")).ended(2);
         assert!(
-            refused.stderr.contains("--store-file") && !refused.stderr.contains("Kirschbaum"),
+            ["--store-file", "PGPASSFILE"].iter().all(|way| refused.stderr.contains(way))
+                && !refused.stderr.contains("Kirschbaum"),
             "{}",
             refused.stderr
         );
@@ -589,6 +590,25 @@ fn an_occupied_database_and_a_password_in_an_argument_are_refused() {
         assert!(!refused.stderr.contains("Kirschbaum"), "{}", refused.stderr);
     }
     assert!(!other.path("kit").exists() && !other.path("epoch-key").exists());
+}
+
+/// What a server holds of another vault is not moved aside by a restore.
+#[test]
+fn a_restore_never_replaces_another_vault() {
+    let Some(world) = world() else { return };
+    let database = world.postgres.as_ref().unwrap();
+    let (before, other) = (database.rows(), World::with_mandate());
+    other.backup("backup.db");
+    let line = format!(
+        "restore {} -y --kit {} --kit-passphrase-file {} {}",
+        other.path("backup.db").display(),
+        other.path("kit").display(),
+        other.path("kit-pw").display(),
+        world.store_option()
+    );
+    let refused = other.as_member("Olga", &line).ended(7);
+    assert!(refused.stderr.contains("holds another vault"), "{}", refused.stderr);
+    assert!(database.rows() == before && !database.has_schema("mandatum_before_restore"));
 }
 
 /// The way to a server is encrypted and its certificate checked, where the address asks for it.
