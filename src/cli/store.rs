@@ -86,7 +86,7 @@ fn place(address: Option<&str>, file: Option<&std::path::Path>, option: &str) ->
         (Some(address), _) if holds_password(address) => {
             return Err(Failure::usage(format!(
                 "an address with a password must not be an argument, which every account of this machine can read; \
-                 write it into a file of mode 600 and give {option} FILE"
+                 write it into a file of mode 600 and give {option} FILE, or leave it to the file that PGPASSFILE names"
             )));
         }
         (Some(address), _) => Zeroizing::new(address.to_owned()),

@@ -153,6 +153,10 @@ impl Host for LocalHost {
         let place = store.cloned().unwrap_or_else(|| places::known_store(places));
         places::make_private(&places.vault)?;
         places::make_private(&places.identities())?;
+        // What a server holds is moved aside only if it is this vault, or nothing that opens.
+        if !place.is_file() && places::database_vault_id(places, &place).is_ok_and(|there| there != vault) {
+            return Err(Refusal::input("store", "holds another vault; name a database of its own"));
+        }
         let refused = |error: crate::store::StoreError| Refusal::input("file", error.to_string());
         let restored = places.vault.join("vault.db.restored");
         places::copy_private(backup, &restored)?;

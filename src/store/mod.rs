@@ -7,6 +7,7 @@
 mod database;
 mod engine;
 mod error;
+mod passfile;
 mod postgresql;
 mod sqlite;
 mod tables;

@@ -7,6 +7,7 @@
 use super::database::{Address, Settled};
 use super::engine::{Row, Value};
 use super::error::{Result, StoreError};
+use super::passfile;
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::ToSql;
@@ -65,7 +66,7 @@ const HAZARDS: &str = "SELECT what FROM (
 pub struct Server {
     address: Address,
     schema: &'static str,
-    session: RefCell<Option<Session>>,
+    session: RefCell<Option<Box<Session>>>,
     mode: Cell<Mode>,
 }
 
@@ -93,7 +94,12 @@ impl Server {
     }
 
     fn reconnect(&self) -> Result<()> {
-        let settled = self.address.settle()?;
+        let mut settled = self.address.settle()?;
+        if settled.config.get_password().is_none()
+            && let Some(password) = passfile::password(&settled.config)?
+        {
+            settled.config.password(password.as_bytes());
+        }
         let mut client = dial(&settled)?;
         let set_up = format!("SET search_path = {}, pg_temp; {SESSION}", self.schema);
         client.batch_execute(&set_up).map_err(refused)?;
@@ -106,7 +112,7 @@ impl Server {
                 self.schema
             )));
         }
-        *self.session.borrow_mut() = Some(Session { client, prepared: HashMap::new() });
+        *self.session.borrow_mut() = Some(Box::new(Session { client, prepared: HashMap::new() }));
         self.mode.set(Mode::Idle);
         Ok(())
     }
@@ -222,8 +228,12 @@ impl Server {
         if matches!(done, Err(StoreError::Lost(_))) || session.client.is_closed() {
             *slot = None;
         }
-        if done.is_err() && self.mode.get() == Mode::Writing {
-            self.mode.set(Mode::Spoilt);
+        drop(slot);
+        match (self.mode.get(), &done) {
+            (Mode::Writing, Err(_)) => self.mode.set(Mode::Spoilt),
+            // The server answers nothing more in this snapshot. Whoever looks for damage looks on, without one.
+            (Mode::Reading, Err(StoreError::Server { .. })) => self.roll_back(),
+            _ => {}
         }
         done
     }

@@ -3,7 +3,6 @@
 
 use postgres::{Client, NoTls};
 use std::cell::Cell;
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,8 +34,14 @@ pub fn shared() -> Option<&'static Cluster> {
     SHARED.get_or_init(|| Cluster::start(&[])).as_ref()
 }
 
-/// Waits until its input ends, which it does when this process ends, and then stops the server it was given.
-const KEEPER: &str = "\"$@\" >\"$HOME/log\" 2>&1 & cat >/dev/null; kill -QUIT $! 2>/dev/null; wait; [ -z \"$LEAVE\" ] && rm -rf \"$HOME\"";
+/// Runs the server it was given and waits for it; stops it when its input ends, which it does when this process ends.
+/// It clears the server's directory away, unless the server was killed: then it is to be started again.
+const KEEPER: &str = r#"exec 3<&0
+"$@" >>"$HOME/log" 2>&1 3<&- &
+server=$!
+(cat <&3 >/dev/null; kill -QUIT $server 2>/dev/null) &
+wait $server
+[ $? = 137 ] || rm -rf "$HOME""#;
 
 pub struct Cluster {
     bin: PathBuf,
@@ -50,6 +55,7 @@ impl Cluster {
     /// A new server with settings beside its own; `None`, and a loud word, where none is installed.
     pub fn start(settings: &[&str]) -> Option<Self> {
         let Some(bin) = programs() else {
+            assert!(std::env::var_os("MANDATUM_TEST_POSTGRES").is_none(), "PostgreSQL's server must be installed here");
             eprintln!("SKIPPED, NOTHING PROVEN: PostgreSQL's server (initdb, postgres) is not installed");
             return None;
         };
@@ -103,8 +109,17 @@ impl Cluster {
     fn run(&mut self) {
         let mut server = self.command("postgres");
         server.arg("-D").arg(self.dir.join("data")).arg("-k").arg(&self.dir).arg("-p").arg(self.port.to_string());
-        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]);
-        self.settings.iter().for_each(|setting| drop(server.arg("-c").arg(setting)));
+        server.args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "dynamic_shared_memory_type=mmap",
+        ]);
+        self.settings.iter().for_each(|setting| {
+            server.arg("-c").arg(setting);
+        });
         let mut keeper = Command::new("sh");
         keeper.arg("-c").arg(KEEPER).arg("keeper").arg(server.get_program()).args(server.get_args());
         keeper.env("HOME", &self.dir).current_dir(&self.dir).stdin(Stdio::piped());
@@ -133,8 +148,6 @@ impl Cluster {
     /// Starts it again on what is on its disk.
     pub fn start_again(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
-            // The keeper of the killed server must not clear its directory away.
-            keeper.kill().unwrap();
             keeper.wait().unwrap();
         }
         self.run();
@@ -154,14 +167,17 @@ impl Cluster {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("vault_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         self.admin("postgres").batch_execute(&format!("CREATE DATABASE {name} OWNER vault")).unwrap();
-        Database { address: self.address("vault", &name), admin: self.address("postgres", &name), name }
+        Database { address: self.address("vault", &name), admin: self.address("postgres", &name) }
     }
 
-    /// What the server said.
-    pub fn log(&self) -> String {
-        let mut log = String::new();
-        std::fs::File::open(self.dir.join("log")).unwrap().read_to_string(&mut log).unwrap();
-        log
+    /// A file that only the server's account can read.
+    pub fn private_file(&self, name: &str, content: &str) {
+        let path = self.dir.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        if is_root() {
+            assert!(Command::new("chown").arg("nobody").arg(&path).status().unwrap().success());
+        }
     }
 }
 
@@ -178,7 +194,6 @@ impl Drop for Cluster {
 /// One vault's database on a server.
 #[derive(Clone)]
 pub struct Database {
-    pub name: String,
     /// As the vault's role.
     pub address: String,
     /// As a superuser.

@@ -73,19 +73,19 @@ impl World {
     }
 
     /// Keeps the database, the state directory and the epoch key as they are now, under a name.
-    fn keep(&self, name: &str) {
+    pub fn keep(&self, name: &str) {
         self.copy_to("vault", &format!("{name}-vault"));
         self.postgres.iter().for_each(|database| database.keep(name));
         self.copy_to("state", &format!("{name}-state"));
         fs::copy(self.path("epoch-key"), self.path(&format!("{name}-epoch-key"))).unwrap();
     }
 
-    fn put_back_vault(&self, name: &str) {
+    pub fn put_back_vault(&self, name: &str) {
         self.copy_to(&format!("{name}-vault"), "vault");
         self.postgres.iter().for_each(|database| database.put_back(name));
     }
 
-    fn put_back_state(&self, name: &str) {
+    pub fn put_back_state(&self, name: &str) {
         self.copy_to(&format!("{name}-state"), "state");
     }
 
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    fn backup(&self, name: &str) {
+    pub fn backup(&self, name: &str) {
         self.as_member("Olga", &format!("backup {}", self.path(name).display())).done();
     }
 

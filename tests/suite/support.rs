@@ -142,22 +142,40 @@ impl World {
     /// A vault of owner Olga; lead Lena and specialist Sasha are members, and everybody is unlocked.
     pub fn new() -> Self {
         let world = Self::empty();
-        world.init("Olga");
-        world.unlock("Olga");
-        world.add_member("Lena", "lead");
-        world.add_member("Sasha", "specialist");
-        world.unlock("Lena");
-        world.unlock("Sasha");
+        world.people();
         world
+    }
+
+    fn people(&self) {
+        self.init("Olga");
+        self.unlock("Olga");
+        self.add_member("Lena", "lead");
+        self.add_member("Sasha", "specialist");
+        self.unlock("Lena");
+        self.unlock("Sasha");
     }
 
     /// The same, with Lena's mandate of Romashka: four rows, logins under CRM and Bot, CRM with a 2FA seed, and CRM
     /// granted to Sasha. From 2026-01-15 to 2026-12-31, Europe/Moscow.
     pub fn with_mandate() -> Self {
-        let world = Self::new();
-        world.open_mandate("Lena", "Romashka");
-        world.as_member("Lena", "grant Sasha Romashka/CRM --level view").done();
-        world
+        Self::empty().mandated()
+    }
+
+    /// [`World::with_mandate`], whose database is this one.
+    pub fn in_database(database: Database) -> Self {
+        Self::empty_in(database).mandated()
+    }
+
+    /// [`World::empty`], whose database is this one.
+    pub fn empty_in(database: Database) -> Self {
+        Self { postgres: Some(database), ..Self::empty() }
+    }
+
+    fn mandated(self) -> Self {
+        self.people();
+        self.open_mandate("Lena", "Romashka");
+        self.as_member("Lena", "grant Sasha Romashka/CRM --level view").done();
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -356,12 +374,6 @@ impl World {
         let mut program = mandatum::agent::Program::new(self.gate(), identity, &self.path("state"), Arc::new(System));
         program.unlock(self.fresh_code(member), 8 * 3_600_000).unwrap();
         program
-    }
-
-    /// The database as the store opens it.
-    pub fn database(&self) -> mandatum::store::Database {
-        let file = || mandatum::store::Database::File(self.places().database());
-        self.postgres.as_ref().map_or_else(file, Database::store)
     }
 
     pub fn copy_to(&self, from: &str, to: &str) {
