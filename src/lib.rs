@@ -16,4 +16,6 @@ pub mod ledger;
 pub mod model;
 pub mod paperwork;
 pub mod policy;
+#[cfg(unix)]
+pub mod server;
 pub mod store;

@@ -7,9 +7,11 @@
 mod host;
 mod verbs;
 mod views;
+pub mod wire;
 
 pub use host::{
     AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
+    ServeOptions,
 };
 pub use verbs::*;
 pub use views::*;
@@ -153,6 +155,12 @@ pub enum Refusal {
         field: String,
         /// Why, and what is accepted.
         sentence: String,
+    },
+    /// Too much is asked at once; nothing was done.
+    #[error("the broker is asked too much at once; try again in {} s", retry_ms.div_ceil(1000))]
+    Busy {
+        /// When to ask again, ms.
+        retry_ms: u64,
     },
     /// Something outside failed; nothing was released.
     #[error("{0}")]

@@ -3,8 +3,10 @@
 use super::failure::Failure;
 use super::terminal::{Terminal, trim_secret};
 use crate::agent::revocation::Wire;
-use crate::agent::{Entropy, Identity, Program, Secret, Session, SessionKeys, Sessions, identity_path};
-use crate::api::{Host, Places};
+use crate::agent::{
+    Entropy, Identity, Profile, Program, RemoteGate, Secret, Session, SessionKeys, Sessions, identity_path,
+};
+use crate::api::{Gate, Host, Places};
 use crate::model::{Blob, Clock, Date, Deny, Instant, Name, Nonce, SessionId, Text, VaultId, Zone};
 use crate::paperwork::Lang;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,12 @@ pub struct Global {
     /// The state directory [default: $XDG_STATE_HOME/mandatum/<name of the vault's directory>]
     #[arg(long, env = "MANDATUM_STATE", value_name = "DIR", global = true, hide_env_values = true)]
     pub state: Option<PathBuf>,
+    /// Work with a broker elsewhere, under the name you joined it by
+    #[arg(long, env = "MANDATUM_PROFILE", value_name = "NAME", value_parser = parse_profile, global = true, hide_env_values = true)]
+    pub profile: Option<String>,
+    /// Where that broker is now, in place of what the profile says; its key and its vault stay the profile's
+    #[arg(long, env = "MANDATUM_BROKER", value_name = "URL", global = true, hide_env_values = true)]
+    pub broker: Option<String>,
     /// Who you are [default: who is unlocked here]
     #[arg(long, env = "MANDATUM_MEMBER", value_name = "NAME", global = true, hide_env_values = true)]
     pub member: Option<Name>,
@@ -58,6 +66,12 @@ fn parse_lang(text: &str) -> Result<Lang, String> {
         "en" => Ok(Lang::En),
         _ => Err("write ru or en".into()),
     }
+}
+
+/// A name that is one directory.
+fn parse_profile(name: &str) -> Result<String, String> {
+    let fits = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    if fits { Ok(name.to_owned()) } else { Err("write a name such as 'work', without slashes".into()) }
 }
 
 /// What the program is wired to: the machine's own in `main`, others in the demo and in tests.
@@ -122,9 +136,17 @@ impl<'a, 'b> Context<'a, 'b> {
             etcetera::choose_base_strategy()
                 .map_err(|_| Failure::usage("no home directory is known; name the vault with --vault and --state"))
         };
-        let vault = match &self.global.vault {
-            Some(vault) => std::path::absolute(vault)?,
-            None => base()?.data_dir().join("mandatum").join("default"),
+        let vault = match (&self.global.vault, &self.global.profile) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage(
+                    "a vault's directory and a profile are both named; give --vault or --profile",
+                ));
+            }
+            (Some(vault), None) => std::path::absolute(vault)?,
+            (None, profile) => {
+                let name = profile.as_deref().unwrap_or("default");
+                base()?.data_dir().join("mandatum").join(name)
+            }
         };
         let state = match &self.global.state {
             Some(state) => std::path::absolute(state)?,
@@ -135,6 +157,59 @@ impl<'a, 'b> Context<'a, 'b> {
             }
         };
         Ok(Places { vault, state })
+    }
+
+    /// Where the vault is, for what needs its files.
+    ///
+    /// # Errors
+    /// Usage where only a profile is there: the files are on the broker's machine.
+    pub fn vault_places(&self) -> Result<Places, Failure> {
+        let places = self.places()?;
+        if self.profile(&places)?.is_some() {
+            let sentence = format!(
+                "{} is a profile of a broker elsewhere; this works on the vault's own files, on the broker's machine",
+                places.vault.display()
+            );
+            return Err(Failure::usage(sentence));
+        }
+        Ok(places)
+    }
+
+    /// The way to the broker: to that of the profile which stands there, or to the one in this process.
+    ///
+    /// # Errors
+    /// Input where there is neither.
+    pub fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Failure> {
+        match self.profile(places)? {
+            Some(profile) => Ok(Arc::new(RemoteGate::new(&profile)?)),
+            None => Ok(self.edge.host.gate(places)?),
+        }
+    }
+
+    /// The vault's id, as the profile or the vault says it.
+    ///
+    /// # Errors
+    /// Input where there is neither.
+    pub fn vault_id(&self, places: &Places) -> Result<VaultId, Failure> {
+        match self.profile(places)? {
+            Some(profile) => Ok(profile.vault),
+            None => Ok(self.edge.host.vault_id(places)?),
+        }
+    }
+
+    fn profile(&self, places: &Places) -> Result<Option<Profile>, Failure> {
+        let profile = Profile::read(&places.vault).map_err(|error| Failure::input("profile", error))?;
+        match (profile, &self.global.broker) {
+            (Some(mut profile), Some(broker)) => {
+                profile.urls = vec![broker.clone()];
+                Ok(Some(profile))
+            }
+            (None, Some(_)) => {
+                let shown = places.vault.display();
+                Err(Failure::usage(format!("--broker says where a profile's broker is, and {shown} is no profile")))
+            }
+            (profile, None) => Ok(profile),
+        }
     }
 
     /// The language of texts for people: as asked for, or the locale's.
@@ -191,7 +266,7 @@ impl<'a, 'b> Context<'a, 'b> {
     pub fn session_here(&mut self) -> Result<Option<(Program, Remembered)>, Failure> {
         let places = self.places()?;
         let Some(session) = self.session(&places)? else { return Ok(None) };
-        let gate = self.edge.host.gate(&places)?;
+        let gate = self.gate(&places)?;
         let Session { identity, id, until, idle_ms, reuse_key, purposes } = session;
         let remembered = Remembered { id, until, idle_ms, reuse_key: reuse_key.clone(), purposes };
         let program = Program::new(gate, identity, &places.state, Arc::clone(&self.edge.entropy));
@@ -203,18 +278,18 @@ impl<'a, 'b> Context<'a, 'b> {
     /// # Errors
     /// Authentication.
     pub fn prove(&mut self, places: &Places) -> Result<Program, Failure> {
-        let vault = self.edge.host.vault_id(places)?;
+        let vault = self.vault_id(places)?;
         let path = self.identity_file(places, vault)?;
         let passphrase = self.passphrase("Passphrase", false)?;
         let identity = Identity::load(&path, &passphrase)?;
-        let gate = self.edge.host.gate(places)?;
+        let gate = self.gate(places)?;
         Ok(Program::new(gate, identity, &places.state, Arc::clone(&self.edge.entropy)))
     }
 
     fn session(&mut self, places: &Places) -> Result<Option<Session>, Failure> {
         let (sessions, now) = (self.sessions(places), self.now());
         match self.global.member.clone() {
-            Some(member) => Ok(sessions.resume(self.edge.host.vault_id(places)?, &member, now)),
+            Some(member) => Ok(sessions.resume(self.vault_id(places)?, &member, now)),
             None => Ok(sessions.resume_only(now)),
         }
     }

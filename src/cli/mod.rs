@@ -26,6 +26,7 @@ mod people;
 mod qr;
 mod recovery;
 mod rows;
+mod serve;
 mod sessions;
 mod shell;
 mod strength;
@@ -118,6 +119,8 @@ enum Command {
     Doctor(health::DoctorArgs),
     /// Copy the database while it is in use; the anchor is never in the copy
     Backup(recovery::BackupArgs),
+    /// Run the broker for others, over a Unix socket and over HTTPS, until told to stop
+    Serve(serve::Args),
     /// Put a backup in place and go on from it with the recovery kit
     Restore(recovery::RestoreArgs),
     /// Go on from the database as it is, with the recovery kit
@@ -224,6 +227,7 @@ impl Cli {
             Command::Status => health::status(&mut context),
             Command::Doctor(args) => health::doctor(&mut context, args),
             Command::Backup(args) => recovery::backup(&mut context, args),
+            Command::Serve(args) => serve::serve(&mut context, args),
             Command::Restore(args) => recovery::restore(&mut context, args),
             Command::Restart(args) => recovery::restart(&mut context, args),
             Command::Completions(args) => shell::completions(&mut context, args),

@@ -67,7 +67,7 @@ pub fn lock(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     // The broker is told while the session still can be; what is local goes in any case.
     let told = context.session_here()?.map(|(program, _)| program.ask::<LockCall>(None, None, Nothing {}));
     match context.global.member.clone() {
-        Some(member) => sessions.end(context.edge.host.vault_id(&places)?, &member),
+        Some(member) => sessions.end(context.vault_id(&places)?, &member),
         None => sessions.end_all(),
     }
     if let Some(Err(error)) = told {

@@ -6,11 +6,19 @@
 mod clock;
 mod doctor;
 mod places;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod tls;
 
 pub use clock::SystemClock;
+#[cfg(unix)]
+pub use serve::until as serve_until;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
-use crate::api::{EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport};
+use crate::api::{
+    EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport, ServeOptions,
+};
 use crate::broker::{Broker, Settings, found, restart};
 use crate::crypto::Entropy;
 use crate::ledger::Assurance;
@@ -81,6 +89,8 @@ impl Host for LocalHost {
         let settings = self.settings_with(places, founding.vault, epoch_key);
         places::create_database_file(&places.database())?;
         let founded = found(&settings, founding).and_then(|_| places::write_config(places, epoch_key));
+        #[cfg(unix)]
+        let founded = founded.and_then(|()| tls::ensure(places, &*self.clock));
         if founded.is_err() {
             places::remove_database(places);
         }
@@ -131,6 +141,16 @@ impl Host for LocalHost {
         let report = restart(&self.settings_with(places, vault, &place), recovery)?;
         places::write_config(places, &place)?;
         Ok(report)
+    }
+
+    fn serve(&self, places: &Places, options: ServeOptions) -> Result<(), Refusal> {
+        #[cfg(unix)]
+        return serve::serve(self, places, options);
+        #[cfg(not(unix))]
+        {
+            let _ = (places, options);
+            Err(Refusal::input("serve", "a broker is served on Unix systems only"))
+        }
     }
 
     fn examine(&self, places: &Places) -> Vec<Finding> {

@@ -142,6 +142,15 @@ pub fn create_database_file(path: &Path) -> Result<(), Refusal> {
     private_new(path).map(drop).map_err(|error| failed(path, &error))
 }
 
+/// A new file for this account alone; never over an existing one.
+pub fn write_private_new(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    let written = private_new(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| failed(path, &error))
+}
+
 /// Takes back a database that was never founded.
 pub fn remove_database(places: &Places) {
     remove_file_set(&places.database());
@@ -206,6 +215,7 @@ fn private_new(path: &Path) -> io::Result<fs::File> {
     options.open(path)
 }
 
-fn failed(path: &Path, error: &io::Error) -> Refusal {
+/// Something about a file failed.
+pub fn failed(path: &Path, error: &io::Error) -> Refusal {
     Refusal::Failed(format!("{}: {error}", path.display()))
 }

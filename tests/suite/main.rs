@@ -10,6 +10,7 @@ mod matrix;
 mod paper;
 mod restore;
 mod secrecy;
+mod server;
 mod story;
 mod support;
 mod tamper;

@@ -106,6 +106,8 @@ pub struct World {
     pub sessions: Arc<MemoryKeys>,
     /// Whether there is somebody at a terminal.
     pub attended: AtomicBool,
+    /// Whether members reach the vault as a profile, over a connection.
+    pub remote: AtomicBool,
     /// The last step each member's code was used for.
     used: Mutex<HashMap<String, u64>>,
 }
@@ -119,6 +121,7 @@ impl World {
             clock: FakeClock::new(),
             sessions: Arc::default(),
             attended: AtomicBool::new(true),
+            remote: AtomicBool::new(false),
             used: Mutex::default(),
         }
     }
@@ -230,8 +233,9 @@ impl World {
     /// As [`World::run`], with standard input, or on a terminal.
     pub fn run_with(&self, member: &str, args: &[&str], stdin: &[u8], tty: bool) -> Output {
         self.with_edge(member, stdin, tty, |edge| {
-            let vault = self.path("vault");
-            let state = self.path("state");
+            let remote = self.remote.load(Ordering::SeqCst);
+            let (vault, state) = if remote { ("remote", "remote-state") } else { ("vault", "state") };
+            let (vault, state) = (self.path(vault), self.path(state));
             let fixed = [
                 "mandatum",
                 "--vault",
@@ -302,6 +306,17 @@ impl World {
         let mut program = mandatum::agent::Program::new(self.gate(), identity, &self.path("state"), Arc::new(System));
         program.unlock(self.fresh_code(member), 8 * 3_600_000).unwrap();
         program
+    }
+
+    /// From here on every member works on another machine, so to say: with their identity and this profile alone.
+    pub fn go_remote(&self, urls: &[String], pin: Option<mandatum::model::Digest>) {
+        let vault = self.host().vault_id(&self.places()).unwrap();
+        let root = self.identity("Olga").root;
+        let profile = mandatum::agent::Profile::new(urls.to_vec(), pin, vault, root);
+        let _ = std::fs::remove_file(self.path("remote").join("profile.json"));
+        profile.save(&self.path("remote")).unwrap();
+        self.copy_to("vault/identities", "remote/identities");
+        self.remote.store(true, Ordering::SeqCst);
     }
 
     pub fn copy_to(&self, from: &str, to: &str) {
