@@ -14,6 +14,8 @@ mod tls;
 pub use clock::SystemClock;
 #[cfg(unix)]
 pub use serve::until as serve_until;
+#[cfg(unix)]
+pub use tls::load as load_tls;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
 use crate::api::{
