@@ -2,7 +2,7 @@
 
 use super::{Gate, Refusal};
 use crate::crypto::{AgeKey, Secret, SignKey, Signed};
-use crate::model::{Blob, Instant, MemberId, Name, Text, VaultId, Zone};
+use crate::model::{Blob, Digest, Instant, MemberId, Name, Text, VaultId, Zone};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -140,6 +140,16 @@ pub struct ServeOptions {
     pub metrics: Option<SocketAddr>,
 }
 
+/// Where a served broker is reached, and the key it shows: what an invitation names.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doors {
+    /// As in a profile: `https://host:port` or `unix:/path`, in the order to try.
+    pub urls: Vec<String>,
+    /// SHA-256 of the subject public key info of its TLS key; none where only a socket is served.
+    pub pin: Option<Digest>,
+}
+
 /// The host, handed to the command line by `main`.
 pub trait Host {
     /// The broker of a vault, in this process.
@@ -191,6 +201,12 @@ pub trait Host {
     /// # Errors
     /// [`Refusal`] where it cannot begin.
     fn serve(&self, places: &Places, options: ServeOptions) -> Result<(), Refusal>;
+
+    /// Where the broker was last served; none where it never was.
+    ///
+    /// # Errors
+    /// Failed where that cannot be read.
+    fn doors(&self, places: &Places) -> Result<Option<Doors>, Refusal>;
 
     /// Looks at files, permissions, keys and backups without opening anything secret.
     fn examine(&self, places: &Places) -> Vec<Finding>;

@@ -10,7 +10,7 @@ mod views;
 pub mod wire;
 
 pub use host::{
-    AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
+    AskConfirm, AskEnrol, Doors, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
     ServeOptions,
 };
 pub use verbs::*;

@@ -19,7 +19,7 @@ pub use tls::load as load_tls;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
 use crate::api::{
-    EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport, ServeOptions,
+    Doors, EpochKeyPlace, Finding, Founding, Gate, Host, Places, Recovery, Refusal, RestartReport, ServeOptions,
 };
 use crate::broker::{Broker, Settings, found, restart};
 use crate::crypto::Entropy;
@@ -153,6 +153,10 @@ impl Host for LocalHost {
             let _ = (places, options);
             Err(Refusal::input("serve", "a broker is served on Unix systems only"))
         }
+    }
+
+    fn doors(&self, places: &Places) -> Result<Option<Doors>, Refusal> {
+        places::read_doors(places)
     }
 
     fn examine(&self, places: &Places) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! Directories and files of a vault: private, this account's own, never behind a link, never written over.
 
-use crate::api::{EpochKeyPlace, Places, Refusal};
+use crate::api::{Doors, EpochKeyPlace, Places, Refusal};
 use crate::model::VaultId;
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
@@ -35,15 +35,42 @@ pub fn read_config(places: &Places) -> Result<EpochKeyPlace, Refusal> {
 /// Remembers where this vault's epoch keys are.
 pub fn write_config(places: &Places, place: &EpochKeyPlace) -> Result<(), Refusal> {
     let config = Config { format: 1, epoch_key: place.clone() };
-    let text = serde_json::to_vec_pretty(&config).map_err(|e| Refusal::Failed(e.to_string()))?;
-    let (path, new) = (config_path(places), places.state.join("broker.json.new"));
+    replace(&config_path(places), &config)
+}
+
+/// Where the broker was last served.
+pub fn read_doors(places: &Places) -> Result<Option<Doors>, Refusal> {
+    let path = doors_path(places);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&path, &error)),
+    };
+    let unreadable =
+        |_| Refusal::input(path.display().to_string(), "is not of this version; 'mandatum serve' writes it");
+    serde_json::from_slice(&text).map(Some).map_err(unreadable)
+}
+
+/// Remembers where the broker is served, for invitations.
+pub fn write_doors(places: &Places, doors: &Doors) -> Result<(), Refusal> {
+    replace(&doors_path(places), doors)
+}
+
+fn doors_path(places: &Places) -> PathBuf {
+    places.state.join("doors.json")
+}
+
+/// Puts a private JSON file in place of the one that was there, whole or not at all.
+fn replace(path: &Path, value: &impl Serialize) -> Result<(), Refusal> {
+    let text = serde_json::to_vec_pretty(value).map_err(|e| Refusal::Failed(e.to_string()))?;
+    let new = with_suffix(path, ".new");
     let _ = fs::remove_file(&new);
     let written = private_new(&new).and_then(|mut file| {
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(&new, &path)
+        fs::rename(&new, path)
     });
-    written.map_err(|error| failed(&path, &error))
+    written.map_err(|error| failed(path, &error))
 }
 
 fn no_vault(places: &Places) -> Refusal {

@@ -1,7 +1,7 @@
 //! `serve`: the broker for others, over a socket and over HTTPS, until the process is told to stop.
 
 use super::{LocalHost, places, tls};
-use crate::api::{Gate, Host, Places, Refusal, ServeOptions};
+use crate::api::{Doors, Gate, Host, Places, Refusal, ServeOptions};
 use crate::broker::{Broker, Settings};
 use crate::ledger::Assurance;
 use crate::server::{self, Limits, Log, Serve, ServeGates};
@@ -63,6 +63,10 @@ pub fn until<S: Future<Output = ()>>(
     };
     let socket = options.socket.as_deref().map(|path| Socket::bind(path, options.socket_group.as_deref()));
     let socket = socket.transpose()?;
+
+    let by_socket = options.socket.as_ref().map(|path| format!("unix:{}", path.display()));
+    let urls = options.public.iter().cloned().chain(by_socket).collect();
+    places::write_doors(at, &Doors { urls, pin })?;
 
     let address = |listener: &TcpListener| listener.local_addr().ok().map(|address| address.to_string());
     let begun = serde_json::json!({

@@ -55,12 +55,19 @@ impl Peer {
 
     fn of_https(stream: &TcpStream) -> io::Result<Self> {
         let (peer, own) = (stream.peer_addr()?.ip().to_canonical(), stream.local_addr()?.ip().to_canonical());
+        let here = is_here(peer) || peer == own;
         let source = match peer {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
             address @ IpAddr::V4(_) => address,
         };
-        Ok(Self { door: Door::Https, source: Source::Address(source), here: peer.is_loopback() || peer == own })
+        Ok(Self { door: Door::Https, source: Source::Address(source), here })
     }
+}
+
+/// Whether an address is this machine's own: one that can be listened at. Where the machine lets every address be
+/// listened at, all count as its own, and the records claim the less.
+fn is_here(address: IpAddr) -> bool {
+    address.is_loopback() || std::net::UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Lets in who comes through the socket.
@@ -104,5 +111,30 @@ pub async fn https(shared: Arc<Shared>, listener: TcpListener, tls: Arc<TlsConfi
             }
             drop(admitted);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_this_machine_is_no_other_machine() {
+        for (address, here) in [
+            ("127.0.0.1", true),
+            ("127.8.7.6", true),
+            ("::1", true),
+            ("0.0.0.0", true),
+            // Set aside for documents (RFC 5737, RFC 3849): nobody's.
+            ("192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_here(address.parse().unwrap()), here, "{address}");
+        }
+        // The address this machine would be reached by, if it has one.
+        let outward = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        if outward.connect("192.0.2.1:9").is_ok() {
+            assert!(is_here(outward.local_addr().unwrap().ip()));
+        }
     }
 }

@@ -20,38 +20,28 @@ const SMALL: usize = 1024 * 1024;
 
 /// Answers a request, and writes down that it did.
 pub async fn handle(shared: &Shared, peer: Peer, pace: &Pace, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let (begun, number) = (Instant::now(), shared.next_number());
     pace.request();
-    let running = Running::new(shared);
-    let (what, answer) = respond(shared, peer, request).await;
+    let mut running = Running::begin(shared, peer);
+    let answer = respond(shared, peer, request, &mut running.verb).await;
+    (running.outcome, running.status) = (answer.outcome, answer.status.as_u16());
     drop(running);
-    shared.metrics.count(what, answer.outcome, begun.elapsed());
-    let line = serde_json::json!({
-        "at": shared.clock.now().to_string(),
-        "request": number,
-        "door": peer.door.name(),
-        "verb": what,
-        "status": answer.status.as_u16(),
-        "outcome": answer.outcome,
-        "ms": u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-    });
-    (shared.log)(&line.to_string());
     pace.answer();
     answer.into_response()
 }
 
-/// The answer, and the one name of what was asked: a verb, a probe, or `none`.
-async fn respond(shared: &Shared, peer: Peer, request: Request<Incoming>) -> (&'static str, Answer) {
+/// The answer. `verb` becomes the name of what was asked, once that is known to be one.
+async fn respond(shared: &Shared, peer: Peer, request: Request<Incoming>, verb: &mut &'static str) -> Answer {
     if let Some(refused) = check_framing(&request) {
-        return ("none", refused);
+        return refused;
     }
-    if let Some(probed) = probe(shared, &request) {
-        return probed;
+    if let Some((name, answer)) = probe(shared, &request) {
+        *verb = name;
+        return answer;
     }
     if peer.door == Door::Socket && peer.source == Source::Account(shared.account) {
         let sentence = "this account runs the broker: there are no two parties then, and nobody is served by it; \
                         run commands as the member's own account";
-        return ("none", Answer::unheard(StatusCode::FORBIDDEN, sentence));
+        return Answer::unheard(StatusCode::FORBIDDEN, sentence);
     }
     let route = match request.uri().query() {
         None => request.uri().path().parse::<Route>().ok(),
@@ -59,13 +49,13 @@ async fn respond(shared: &Shared, peer: Peer, request: Request<Incoming>) -> (&'
     };
     let Some(route) = route else {
         let sentence = "this broker knows no such verb; program and broker may be of different versions";
-        return ("none", Answer::unheard(StatusCode::NOT_FOUND, sentence));
+        return Answer::unheard(StatusCode::NOT_FOUND, sentence);
     };
+    *verb = route.name();
     if request.method() != Method::POST {
-        let refused = Answer::unheard(StatusCode::METHOD_NOT_ALLOWED, "verbs are sent by POST");
-        return (route.name(), refused.allowing("POST"));
+        return Answer::unheard(StatusCode::METHOD_NOT_ALLOWED, "verbs are sent by POST").allowing("POST");
     }
-    (route.name(), serve(shared, peer, route, request.into_body()).await)
+    serve(shared, peer, route, request.into_body()).await
 }
 
 /// Refuses what two readers could understand differently, and what a browser sends on behalf of a page.
@@ -171,18 +161,40 @@ fn ask(gate: &dyn Gate, route: Route, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// One request under way, counted also when it is cut off.
-struct Running<'a>(&'a Shared);
+/// One request under way. When it ends it is counted and written down, also where the other side went before its
+/// answer: then it was `cut`, and has no status.
+struct Running<'a> {
+    shared: &'a Shared,
+    number: u64,
+    door: Door,
+    begun: Instant,
+    verb: &'static str,
+    outcome: &'static str,
+    status: u16,
+}
 
 impl<'a> Running<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn begin(shared: &'a Shared, peer: Peer) -> Self {
         shared.metrics.running.fetch_add(1, Ordering::Relaxed);
-        Self(shared)
+        let (number, begun) = (shared.next_number(), Instant::now());
+        Self { shared, number, door: peer.door, begun, verb: "none", outcome: "cut", status: 0 }
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.metrics.running.fetch_sub(1, Ordering::Relaxed);
+        let took = self.begun.elapsed();
+        self.shared.metrics.running.fetch_sub(1, Ordering::Relaxed);
+        self.shared.metrics.count(self.verb, self.outcome, took);
+        let line = serde_json::json!({
+            "at": self.shared.clock.now().to_string(),
+            "request": self.number,
+            "door": self.door.name(),
+            "verb": self.verb,
+            "status": self.status,
+            "outcome": self.outcome,
+            "ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        });
+        (self.shared.log)(&line.to_string());
     }
 }

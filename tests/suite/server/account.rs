@@ -117,9 +117,11 @@ fn a_broker_of_another_account_is_a_second_party() {
     world.unlock("Olga");
     world.add_member("Lena", "lead");
     let today = mandatum::model::Zone::utc().date_of(world.clock.now()).unwrap();
-    let rows = world.file("rows.csv", "system;category;platform;data;levels;purposes\nCRM;CRM;amoCRM;contacts;view;leads\n");
+    let rows =
+        world.file("rows.csv", "system;category;platform;data;levels;purposes\nCRM;CRM;amoCRM;contacts;view;leads\n");
     world.unlock("Lena");
-    let line = format!("mandate open Romashka --contract 1 --signed {today} --until 2190-12-31 --rows {}", rows.display());
+    let line =
+        format!("mandate open Romashka --contract 1 --signed {today} --until 2190-12-31 --rows {}", rows.display());
     world.as_member("Lena", &line).done();
     world.as_member("Lena", "credential add Romashka/CRM --user a --generate --totp-unknown").done();
 

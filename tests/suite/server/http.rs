@@ -254,10 +254,19 @@ fn ambiguous_requests_are_refused() {
     let start = "POST /v1/fetch HTTP/1.1\r\n";
     let smuggled = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
     let cases = [
-        ("both lengths", format!("{start}Host: x\r\nContent-Length: {n}\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}")),
-        ("both, the other way", format!("{start}Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n{chunked}")),
+        (
+            "both lengths",
+            format!("{start}Host: x\r\nContent-Length: {n}\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}"),
+        ),
+        (
+            "both, the other way",
+            format!("{start}Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n{chunked}"),
+        ),
         ("chunks alone", format!("{start}Host: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}")),
-        ("chunks in disguise", format!("{start}Host: x\r\nTransfer-Encoding: xchunked\r\nContent-Length: {n}\r\n\r\n{body}")),
+        (
+            "chunks in disguise",
+            format!("{start}Host: x\r\nTransfer-Encoding: xchunked\r\nContent-Length: {n}\r\n\r\n{body}"),
+        ),
         ("two lengths", format!("{start}Host: x\r\nContent-Length: {n}\r\nContent-Length: 1\r\n\r\n{body}")),
         ("a signed length", format!("{start}Host: x\r\nContent-Length: +{n}\r\n\r\n{body}")),
         ("a list of lengths", format!("{start}Host: x\r\nContent-Length: {n}, 1\r\n\r\n{body}")),
@@ -359,6 +368,8 @@ fn who_takes_too_long_is_cut_off() {
         rest(stream)
     });
     assert!(answer.is_empty() && time < 5 * second, "{answer} {time:?}");
+    // What was cut off is written down too.
+    wait_until(|| door.log.lock().unwrap().iter().any(|line| line.contains("\"outcome\":\"cut\"")));
 }
 
 #[test]
@@ -403,10 +414,11 @@ fn connections_and_waiting_requests_are_bounded() {
     }
     assert_eq!(door.status(&post("/v1/fetch", "", &body())), 200);
 
-    let _open: Vec<UnixStream> = (0..6).map(|_| door.connect()).collect();
+    wait_until(|| door.metric("mandatum_connections ") == 0);
+    let open: Vec<UnixStream> = (0..6).map(|_| door.connect()).collect();
     wait_until(|| door.metric("mandatum_connections ") == 6);
     assert_eq!(door.say(&post("/v1/hello", "", "")), "");
-    drop(_open);
+    drop(open);
     wait_until(|| door.metric("mandatum_connections ") == 0);
     assert_eq!(door.status(&post("/v1/hello", "", "")), 200);
 }
@@ -537,26 +549,58 @@ fn metrics_count_and_name_nobody_and_the_log_is_one_object_a_line() {
     }
 }
 
+/// A certificate and key that nobody signed, as files for a server.
+fn made_tls() -> (Arc<TlsConfig>, mandatum::model::Digest, rustls::pki_types::CertificateDer<'static>) {
+    use std::os::unix::fs::PermissionsExt;
+    let made = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("crt"), dir.path().join("key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (tls, pin) = mandatum::host::load_tls(&certificate, &key).unwrap();
+    (tls, pin, made.cert.der().clone())
+}
+
+/// A program's calls share one connection, and one that the server ended between them is no lost answer.
+#[test]
+fn one_connection_carries_a_programs_calls() {
+    let (tls, pin, _) = made_tls();
+    let limits = Limits { idle: Duration::from_secs(1), ..Limits::default() };
+    let door = Door::with(limits, Some(tls), u32::MAX, |frame| Ok(frame.load));
+    let url = format!("https://{}", door.https.clone().unwrap());
+    let profile = mandatum::agent::Profile::new(vec![url], Some(pin), VaultId([1; 16]), pin);
+    let gate = mandatum::agent::RemoteGate::new(&profile).unwrap();
+    let signed = || serde_json::from_str(body().lines().next().unwrap()).unwrap();
+    let call = |load: &[u8]| {
+        let frame = Frame { verb: mandatum::model::Verb::CredentialAdd, request: signed(), load: load.to_vec() };
+        gate.call(frame).unwrap()
+    };
+    gate.hello().unwrap();
+    assert_eq!(call(b"a\nb"), b"a\nb");
+    let long = vec![b'x'; 11 * 1024 * 1024];
+    assert_eq!(call(&long), long);
+    assert_eq!(door.metric("mandatum_connections "), 1);
+    wait_until(|| door.metric("mandatum_connections ") == 0);
+    // A call that may not be repeated, on a connection that ended meanwhile.
+    assert_eq!(call(b"again"), b"again");
+    // What no broker takes is not sent at all.
+    let frame = Frame { verb: mandatum::model::Verb::Fetch, request: signed(), load: vec![0; 1024 * 1024] };
+    assert!(matches!(gate.call(frame), Err(Refusal::Input { .. })));
+    assert_eq!(door.calls(), 3);
+}
+
 /// TLS 1.3 or nothing; what is no TLS gets no answer.
 #[test]
 fn old_tls_and_plain_http_are_refused() {
-    let made = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let (crt, key_file) = (dir.path().join("crt"), dir.path().join("key"));
-    drop(key);
-    std::fs::write(&crt, made.cert.pem()).unwrap();
-    std::fs::write(&key_file, made.signing_key.serialize_pem()).unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let (tls, _) = mandatum::host::load_tls(&crt, &key_file).unwrap();
+    let (tls, _, certificate) = made_tls();
     let limits = Limits { handshake: Duration::from_secs(1), ..Limits::default() };
     let door = Door::with(limits, Some(tls), u32::MAX, |_| Ok(Vec::new()));
     let address = door.https.clone().unwrap();
 
     let connect = |versions: &[&'static rustls::SupportedProtocolVersion]| {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
+        roots.add(certificate.clone()).unwrap();
         let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_protocol_versions(versions)
             .unwrap()

@@ -150,7 +150,8 @@ fn a_broker_may_be_named_for_one_command_but_its_key_may_not() {
     world.go_remote(&["https://127.0.0.1:1".to_owned()], None);
     let unpinned = world.as_member("Sasha", &format!("status --broker {url}")).ended(1);
     assert!(unpinned.stderr.contains("pins no TLS key"), "{}", unpinned.stderr);
-    for plain in [url.replace("https", "http"), "https://a:b@127.0.0.1".into(), format!("{url}/v2"), "unix:rel".into()] {
+    for plain in [url.replace("https", "http"), "https://a:b@127.0.0.1".into(), format!("{url}/v2"), "unix:rel".into()]
+    {
         let refused = world.as_member("Sasha", &format!("status --broker {plain}")).ended(1);
         assert!(refused.stderr.contains("write "), "{}", refused.stderr);
     }
@@ -179,7 +180,7 @@ fn the_key_is_made_once_and_kept_private() {
     // One half is never made up for: every member would be shut out.
     std::fs::remove_file(&key).unwrap();
     let options = || ServeOptions { listen: Some("127.0.0.1:0".parse().unwrap()), ..ServeOptions::default() };
-    let begin = |options| {
+    let begin = |options: ServeOptions| {
         let log: Log = Arc::new(|_: &str| {});
         let stop = || Ok(std::future::ready(()));
         serve_until(&world.host(), &world.places(), options, Limits::default(), &log, stop)
@@ -188,7 +189,13 @@ fn the_key_is_made_once_and_kept_private() {
     assert!(refused.contains("tls.key is missing"), "{refused}");
     std::fs::remove_file(world.path("state").join("tls.crt")).unwrap();
     begin(options()).unwrap();
-    assert_ne!(Server::start(&world).pin, first);
+    let public = vec!["https://vault.agency.test:8443".to_owned()];
+    let second =
+        Server::start_with(&world, Limits::default(), ServeOptions { public: public.clone(), ..options() }).pin;
+    assert_ne!(second, first);
+    // What an invitation will name.
+    let doors = mandatum::api::Host::doors(&world.host(), &world.places()).unwrap().unwrap();
+    assert_eq!((doors.urls, doors.pin), (public, Some(second)));
     // A key that everybody can read is no key.
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let refused = begin(options()).unwrap_err().to_string();
