@@ -17,4 +17,6 @@ pub mod model;
 pub mod paperwork;
 pub mod policy;
 pub mod post;
+#[cfg(unix)]
+pub mod server;
 pub mod store;

@@ -114,22 +114,3 @@ impl StateLock {
         Ok(Self(file))
     }
 }
-
-/// The lock that makes one of several brokers on the same state directory the active one, for as long as it lives.
-pub struct ActiveLock(#[expect(dead_code, reason = "held for its lock")] File);
-
-impl ActiveLock {
-    /// Takes the lock if no other process holds it.
-    ///
-    /// # Errors
-    /// Whatever opening or locking the file returns.
-    pub fn try_take(dir: &Path) -> io::Result<Option<Self>> {
-        let path: PathBuf = dir.join("active");
-        let file = private(OpenOptions::new().create(true).write(true).truncate(false)).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-            Err(std::fs::TryLockError::Error(error)) => Err(error),
-        }
-    }
-}

@@ -16,7 +16,7 @@ mod keys;
 mod rotate;
 
 pub use self::core::{Change, Core, Factor, Head, Segment, Session};
-pub use disk::{ActiveLock, Disk, RealDisk, StateLock};
+pub use disk::{Disk, RealDisk, StateLock};
 pub use keys::{EpochKeys, FileKeys, KeysError, OsKeys, Slot};
 pub use rotate::Destroy;
 

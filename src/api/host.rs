@@ -4,6 +4,7 @@ use super::{Gate, NoticesReport, Refusal};
 use crate::crypto::{AgeKey, Secret, SignKey, Signed};
 use crate::model::{Blob, Instant, MemberId, Name, Text, VaultId, Zone};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -160,6 +161,23 @@ pub struct Finding {
     pub fix: Option<Text>,
 }
 
+/// How a broker is served to others.
+#[derive(Clone, Default, Debug)]
+pub struct ServeOptions {
+    /// A Unix socket for members with accounts on this machine.
+    pub socket: Option<PathBuf>,
+    /// The group the socket is for, by name or number; none: every account may try.
+    pub socket_group: Option<String>,
+    /// Where HTTPS is listened on, for members on other machines.
+    pub listen: Option<SocketAddr>,
+    /// Certificate chain and key, PEM, in place of the vault's own.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where members reach it from outside, to be named in invitations.
+    pub public: Vec<String>,
+    /// Where metrics are read, on this machine alone.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// The host, handed to the command line by `main`.
 pub trait Host {
     /// The broker of a vault, in this process.
@@ -232,6 +250,12 @@ pub trait Host {
         store: Option<&StorePlace>,
         recovery: Recovery<'_>,
     ) -> Result<RestartReport, Refusal>;
+
+    /// Runs the broker for others until the process is told to stop.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it cannot begin.
+    fn serve(&self, places: &Places, options: ServeOptions) -> Result<(), Refusal>;
 
     /// Looks at files, permissions, keys and backups without opening anything secret.
     fn examine(&self, places: &Places) -> Vec<Finding>;

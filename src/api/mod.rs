@@ -8,10 +8,11 @@ mod host;
 mod notices;
 mod verbs;
 mod views;
+pub mod wire;
 
 pub use host::{
     AskConfirm, AskEnrol, EpochKeyPlace, Finding, Founding, Host, Places, Recovery, Reissue, RestartReport,
-    StoreCopied, StorePlace,
+    ServeOptions, StoreCopied, StorePlace,
 };
 pub use notices::{Checkpoints, Notice, NoticeKind, NoticesReport, OperatorCheckpoint};
 pub use verbs::*;
@@ -176,10 +177,10 @@ pub enum Refusal {
         /// Why, and what is accepted.
         sentence: String,
     },
-    /// Asked too fast, or too many ask at once; nothing was done.
-    #[error("too many requests; ask again in {retry_ms} ms")]
+    /// Too much is asked at once; nothing was done.
+    #[error("the broker is asked too much at once; try again in {} s", retry_ms.div_ceil(1000))]
     Busy {
-        /// When to ask again, ms from now.
+        /// When to ask again, ms.
         retry_ms: u64,
     },
     /// Something outside failed; nothing was released.

@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::vault::Vault;
 use crate::api::{BackupAnswer, BackupAsk, Refusal, Request};
-use crate::ledger::Outcome;
+use crate::ledger::{Assurance, Outcome};
 use crate::model::{RosterEvent, UnitId};
 use std::path::PathBuf;
 
@@ -18,6 +18,11 @@ pub fn backup(
     request: Request<BackupAsk>,
     (): (),
 ) -> Result<BackupAnswer, Refusal> {
+    if vault.settings.assurance != Assurance::Solo {
+        let sentence =
+            "a backup is a file on the broker's machine; run 'mandatum backup' there, as the broker's account";
+        return Err(Refusal::input("backup", sentence));
+    }
     let path = PathBuf::from(request.ask.path);
     if path.exists() {
         return Err(Refusal::input("file", "exists already; a backup never writes over anything, name a new file"));

@@ -149,6 +149,14 @@ impl Broker {
         }
     }
 
+    /// Opens the vault and destroys what is over: what every call begins with.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the vault does not open.
+    pub fn look(&self) -> Result<(), Refusal> {
+        self.with_vault(|_, _| Ok(()))
+    }
+
     /// Runs `work` on the opened vault, alone: under the state lock, with the anchor as it is on disk now, after what
     /// is over was destroyed.
     fn with_vault<T>(

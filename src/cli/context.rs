@@ -28,6 +28,12 @@ pub struct Global {
     /// The state directory [default: $XDG_STATE_HOME/mandatum/<name of the vault's directory>]
     #[arg(long, env = "MANDATUM_STATE", value_name = "DIR", global = true, hide_env_values = true)]
     pub state: Option<PathBuf>,
+    /// Work with a broker elsewhere, under the name you joined it by
+    #[arg(long, env = "MANDATUM_PROFILE", value_name = "NAME", value_parser = parse_profile, global = true, hide_env_values = true)]
+    pub profile: Option<String>,
+    /// Where that broker is now, in place of what the profile says; its key and its vault stay the profile's
+    #[arg(long, env = "MANDATUM_BROKER", value_name = "URL", global = true, hide_env_values = true)]
+    pub broker: Option<String>,
     /// Who you are [default: who is unlocked here]
     #[arg(long, env = "MANDATUM_MEMBER", value_name = "NAME", global = true, hide_env_values = true)]
     pub member: Option<Name>,
@@ -60,6 +66,12 @@ fn parse_lang(text: &str) -> Result<Lang, String> {
         "en" => Ok(Lang::En),
         _ => Err("write ru or en".into()),
     }
+}
+
+/// A name that is one directory.
+fn parse_profile(name: &str) -> Result<String, String> {
+    let fits = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    if fits { Ok(name.to_owned()) } else { Err("write a name such as 'work', without slashes".into()) }
 }
 
 /// What the program is wired to: the machine's own in `main`, others in the demo and in tests.
@@ -137,9 +149,17 @@ impl<'a, 'b> Context<'a, 'b> {
             etcetera::choose_base_strategy()
                 .map_err(|_| Failure::usage("no home directory is known; name the vault with --vault and --state"))
         };
-        let vault = match &self.global.vault {
-            Some(vault) => std::path::absolute(vault)?,
-            None => base()?.data_dir().join("mandatum").join("default"),
+        let vault = match (&self.global.vault, &self.global.profile) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage(
+                    "a vault's directory and a profile are both named; give --vault or --profile",
+                ));
+            }
+            (Some(vault), None) => std::path::absolute(vault)?,
+            (None, profile) => {
+                let name = profile.as_deref().unwrap_or("default");
+                base()?.data_dir().join("mandatum").join(name)
+            }
         };
         let state = match &self.global.state {
             Some(state) => std::path::absolute(state)?,
@@ -150,6 +170,59 @@ impl<'a, 'b> Context<'a, 'b> {
             }
         };
         Ok(Places { vault, state })
+    }
+
+    /// Where the vault is, for what needs its files.
+    ///
+    /// # Errors
+    /// Usage where only a profile is there: the files are on the broker's machine.
+    pub fn vault_places(&self) -> Result<Places, Failure> {
+        let places = self.places()?;
+        if self.profile(&places)?.is_some() {
+            let sentence = format!(
+                "{} is a profile of a broker elsewhere; this works on the vault's own files, on the broker's machine",
+                places.vault.display()
+            );
+            return Err(Failure::usage(sentence));
+        }
+        Ok(places)
+    }
+
+    /// The way to the broker: to that of the profile which stands there, or to the one in this process.
+    ///
+    /// # Errors
+    /// Input where there is neither.
+    pub fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Failure> {
+        match self.profile(places)? {
+            Some(profile) => Ok((self.edge.reach)(&profile)?),
+            None => Ok(self.edge.host.gate(places)?),
+        }
+    }
+
+    /// The vault's id, as the profile or the vault says it.
+    ///
+    /// # Errors
+    /// Input where there is neither.
+    pub fn vault_id(&self, places: &Places) -> Result<VaultId, Failure> {
+        match self.profile(places)? {
+            Some(profile) => Ok(profile.vault),
+            None => Ok(self.edge.host.vault_id(places)?),
+        }
+    }
+
+    fn profile(&self, places: &Places) -> Result<Option<Profile>, Failure> {
+        let profile = Profile::read(&places.vault).map_err(|error| Failure::input("profile", error))?;
+        match (profile, &self.global.broker) {
+            (Some(mut profile), Some(broker)) => {
+                profile.urls = vec![broker.clone()];
+                Ok(Some(profile))
+            }
+            (None, Some(_)) => {
+                let shown = places.vault.display();
+                Err(Failure::usage(format!("--broker says where a profile's broker is, and {shown} is no profile")))
+            }
+            (profile, None) => Ok(profile),
+        }
     }
 
     /// The language of texts for people: as asked for, or the locale's.
@@ -224,25 +297,6 @@ impl<'a, 'b> Context<'a, 'b> {
         let identity = Identity::load(&path, &passphrase)?;
         let gate = self.gate(places)?;
         Ok(Program::new(gate, identity, &places.state, Arc::clone(&self.edge.entropy)))
-    }
-
-    /// The broker a member works with here: a profile's, elsewhere, or this machine's own.
-    fn gate(&self, places: &Places) -> Result<Arc<dyn Gate>, Failure> {
-        match Profile::read(&places.vault)? {
-            Some(profile) => Ok((self.edge.reach)(&profile)?),
-            None => Ok(self.edge.host.gate(places)?),
-        }
-    }
-
-    /// The vault a member works with here.
-    ///
-    /// # Errors
-    /// Input where there is none.
-    pub fn vault_id(&self, places: &Places) -> Result<VaultId, Failure> {
-        match Profile::read(&places.vault)? {
-            Some(profile) => Ok(profile.vault),
-            None => Ok(self.edge.host.vault_id(places)?),
-        }
     }
 
     fn session(&mut self, places: &Places) -> Result<Option<Session>, Failure> {

@@ -127,7 +127,7 @@ pub fn doctor(context: &mut Context<'_, '_>, args: DoctorArgs) -> Result<(), Fai
         program.ask::<ConfirmClockCall>(None, Some(token), Nothing {})?;
         return context.result(&serde_json::json!({"clock": "confirmed"}), || "The clock is confirmed.".to_owned());
     }
-    let findings = context.edge.host.examine(&context.places()?);
+    let findings = context.edge.host.examine(&context.vault_places()?);
     context.result(&findings, || {
         let line = |finding: &Finding| {
             let mark = if finding.fine { "fine " } else { "WRONG" };

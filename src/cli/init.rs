@@ -65,7 +65,7 @@ pub fn parse_epoch_key(text: &str) -> Result<EpochKeyPlace, String> {
 /// # Errors
 /// Input where something is there already; nothing of a vault is left then.
 pub fn init(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> {
-    let places = context.places()?;
+    let places = context.vault_places()?;
     if args.kit.symlink_metadata().is_ok() {
         return Err(Failure::input("kit", format!("{} exists; name a new file", args.kit.display())));
     }

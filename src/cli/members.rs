@@ -124,6 +124,8 @@ pub fn run(context: &mut Context<'_, '_>, command: Command) -> Result<(), Failur
 }
 
 fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
+    // The newcomer's file is kept here, beside the vault; elsewhere they are invited.
+    let places = context.vault_places()?;
     let mut program = context.program()?;
     // The paper first: nobody from outside is made a member without it.
     let permitted = match (&args.permission, &args.operator) {
@@ -136,7 +138,6 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
         _ => None,
     };
     let token = context.step_up(&mut program)?;
-    let places = context.places()?;
 
     // From here on the new member is at the keyboard: the asking owner's options are not theirs.
     context.say(&format!("{} sets a passphrase and a second factor now.", args.name));

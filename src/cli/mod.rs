@@ -30,6 +30,7 @@ mod people;
 mod qr;
 mod recovery;
 mod rows;
+mod serve;
 mod sessions;
 mod shell;
 mod store;
@@ -131,6 +132,8 @@ enum Command {
     Notices(notices::Args),
     /// Copy the database while it is in use; the anchor is never in the copy
     Backup(recovery::BackupArgs),
+    /// Run the broker for others, over a Unix socket and over HTTPS, until told to stop
+    Serve(serve::Args),
     /// Put a backup in place and go on from it with the recovery kit
     Restore(recovery::RestoreArgs),
     /// Go on from the database as it is, with the recovery kit
@@ -244,6 +247,7 @@ impl Cli {
             Command::Doctor(args) => health::doctor(&mut context, args),
             Command::Notices(args) => notices::notices(&mut context, args),
             Command::Backup(args) => recovery::backup(&mut context, args),
+            Command::Serve(args) => serve::serve(&mut context, args),
             Command::Restore(args) => recovery::restore(&mut context, args),
             Command::Restart(args) => recovery::restart(&mut context, args),
             Command::Store(command) => store::run(&mut context, command),

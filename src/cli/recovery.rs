@@ -74,7 +74,7 @@ pub fn backup(context: &mut Context<'_, '_>, args: BackupArgs) -> Result<(), Fai
 /// # Errors
 /// Input where the backup or the kit is of another vault; then everything is as it was.
 pub fn restore(context: &mut Context<'_, '_>, args: RestoreArgs) -> Result<(), Failure> {
-    let (places, kit) = (context.places()?, read_kit(context, &args.kit)?);
+    let (places, kit) = (context.vault_places()?, read_kit(context, &args.kit)?);
     context.confirm(&format!(
         "This puts {} in place of the database; the present one is kept beside it.",
         args.file.display()
@@ -89,7 +89,7 @@ pub fn restore(context: &mut Context<'_, '_>, args: RestoreArgs) -> Result<(), F
 /// # Errors
 /// Input where the kit is of another vault; then everything is as it was.
 pub fn restart(context: &mut Context<'_, '_>, args: RestartArgs) -> Result<(), Failure> {
-    let (places, kit) = (context.places()?, read_kit(context, &args.kit)?);
+    let (places, kit) = (context.vault_places()?, read_kit(context, &args.kit)?);
     if context.edge.host.vault_id(&places).is_ok_and(|vault| vault != kit.vault) {
         return Err(Failure::input("kit", "is another vault's"));
     }

@@ -10,6 +10,7 @@ mod entropy;
 mod envelope;
 mod identity;
 mod otp;
+mod pin;
 mod seal;
 mod secret;
 mod sign;
@@ -22,6 +23,7 @@ pub use envelope::{
 };
 pub use identity::{Cost, IdentityError, open_sealed_file, seal_file};
 pub use otp::{MEMBER_STEP_SECONDS, Seed, SeedError, is_six_digits};
+pub use pin::pin_of;
 pub use seal::{Context, derive_subkey, open, open_exact, padded_len, seal, seal_exact};
 pub use secret::{Key, Secret, equal};
 pub use sign::{PublicKey, SignKey, Signed, Topic, verify_note};

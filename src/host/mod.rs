@@ -8,14 +8,24 @@ mod copy;
 mod doctor;
 pub mod notices;
 mod places;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod tls;
+#[cfg(unix)]
+mod watch;
 
 pub use clock::SystemClock;
 pub use notices::Notices;
+#[cfg(unix)]
+pub use serve::until as serve_until;
+#[cfg(unix)]
+pub use tls::load as load_tls;
 
 use crate::anchor::{EpochKeys, FileKeys, Home, OsKeys, RealDisk, Slot};
 use crate::api::{
-    EpochKeyPlace, Finding, Founding, Gate, Host, NoticesReport, Places, Recovery, Refusal, RestartReport, StoreCopied,
-    StorePlace,
+    EpochKeyPlace, Finding, Founding, Gate, Host, NoticesReport, Places, Recovery, Refusal, RestartReport,
+    ServeOptions, StoreCopied, StorePlace,
 };
 use crate::broker::{Broker, Door, Pace, Settings, found, restart};
 use crate::crypto::Entropy;
@@ -122,6 +132,8 @@ impl Host for LocalHost {
             places::create_database_file(&places.database())?;
         }
         let founded = found(&settings, founding).and_then(|_| places::write_config(places, &config));
+        #[cfg(unix)]
+        let founded = founded.and_then(|()| tls::ensure(places, &*self.clock));
         if founded.is_err() {
             match settings.database {
                 Database::File(_) => places::remove_database(places),
@@ -202,6 +214,16 @@ impl Host for LocalHost {
         let report = restart(&self.settings_with(places, vault, &config)?, recovery)?;
         places::write_config(places, &config)?;
         Ok(report)
+    }
+
+    fn serve(&self, places: &Places, options: ServeOptions) -> Result<(), Refusal> {
+        #[cfg(unix)]
+        return serve::serve(self, places, options);
+        #[cfg(not(unix))]
+        {
+            let _ = (places, options);
+            Err(Refusal::input("serve", "a broker is served on Unix systems only"))
+        }
     }
 
     fn examine(&self, places: &Places) -> Vec<Finding> {

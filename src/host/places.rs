@@ -49,6 +49,12 @@ pub fn read_served(places: &Places) -> Served {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
+/// Remembers where the broker is served, for invitations.
+pub fn write_served(places: &Places, served: &Served) -> Result<(), Refusal> {
+    let text = serde_json::to_vec_pretty(served).map_err(|e| Refusal::Failed(e.to_string()))?;
+    replace_private(&places.state, "served.json", &text)
+}
+
 /// Remembers where this vault's epoch keys and its database are.
 pub fn write_config(places: &Places, config: &Config) -> Result<(), Refusal> {
     let text = serde_json::to_vec_pretty(config).map_err(|e| Refusal::Failed(e.to_string()))?;
@@ -202,6 +208,15 @@ pub fn create_database_file(path: &Path) -> Result<(), Refusal> {
     private_new(path).map(drop).map_err(|error| failed(path, &error))
 }
 
+/// A new file for this account alone; never over an existing one.
+pub fn write_private_new(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
+    let written = private_new(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| failed(path, &error))
+}
+
 /// Takes back a database that was never founded.
 pub fn remove_database(places: &Places) {
     remove_file_set(&places.database());
@@ -266,6 +281,7 @@ fn private_new(path: &Path) -> io::Result<fs::File> {
     options.open(path)
 }
 
-fn failed(path: &Path, error: &io::Error) -> Refusal {
+/// Something about a file failed.
+pub fn failed(path: &Path, error: &io::Error) -> Refusal {
     Refusal::Failed(format!("{}: {error}", path.display()))
 }

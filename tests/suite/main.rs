@@ -14,6 +14,7 @@ mod paper;
 mod postgres;
 mod restore;
 mod secrecy;
+mod server;
 mod story;
 mod support;
 mod tamper;

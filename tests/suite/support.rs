@@ -3,7 +3,7 @@
 use crate::cluster::{Database, database_of_this_test};
 use mandatum::agent::{Key, Profile, Secret, Seed, SessionError, SessionKeys, System};
 use mandatum::api::Host;
-use mandatum::cli::{Cli, Edge, Progress, Terminal};
+use mandatum::cli::{Cli, Edge, Progress, Terminal, over_network};
 use mandatum::host::LocalHost;
 use mandatum::model::{Clock, Instant, Uptime};
 use std::collections::HashMap;
@@ -119,6 +119,8 @@ pub struct World {
     machines: Mutex<HashMap<String, Arc<MemoryKeys>>>,
     /// What happens elsewhere while a command waits, once.
     pub meanwhile: Mutex<Option<Meanwhile>>,
+    /// Whether members reach the vault as a profile, over a connection.
+    pub remote: AtomicBool,
     /// The last step each member's code was used for.
     used: Mutex<HashMap<String, u64>>,
 }
@@ -135,6 +137,7 @@ impl World {
             attended: AtomicBool::new(true),
             machines: Mutex::default(),
             meanwhile: Mutex::default(),
+            remote: AtomicBool::new(false),
             used: Mutex::default(),
         }
     }
@@ -288,6 +291,8 @@ impl World {
             if places.0 != "vault" {
                 edge.session_keys = keys;
             }
+            let remote = self.remote.load(Ordering::SeqCst) && places.0 == "vault";
+            let places = if remote { ("remote", "remote-state") } else { places };
             let vault = self.path(places.0);
             let state = self.path(places.1);
             let fixed = [
@@ -324,7 +329,8 @@ impl World {
             meanwhile.into_iter().for_each(|work| work(self));
         };
         // Whoever came in by an invitation reaches this world's broker by a profile.
-        let reach = |_: &Profile| Ok(self.gate());
+        let remote = self.remote.load(Ordering::SeqCst);
+        let reach = |profile: &Profile| if remote { over_network(profile) } else { Ok(self.gate()) };
         let mut edge = Edge {
             host: &host,
             clock,
@@ -374,6 +380,17 @@ impl World {
         let mut program = mandatum::agent::Program::new(self.gate(), identity, &self.path("state"), Arc::new(System));
         program.unlock(self.fresh_code(member), 8 * 3_600_000).unwrap();
         program
+    }
+
+    /// From here on every member works on another machine, so to say: with their identity and this profile alone.
+    pub fn go_remote(&self, urls: &[String], pin: Option<mandatum::model::Digest>) {
+        let vault = self.host().vault_id(&self.places()).unwrap();
+        let root = self.identity("Olga").root;
+        let profile = mandatum::agent::Profile::new(urls.to_vec(), pin, vault, root);
+        let _ = std::fs::remove_file(self.path("remote").join("profile.json"));
+        profile.save(&self.path("remote")).unwrap();
+        self.copy_to("vault/identities", "remote/identities");
+        self.remote.store(true, Ordering::SeqCst);
     }
 
     pub fn copy_to(&self, from: &str, to: &str) {

@@ -53,7 +53,8 @@ fn two_verifiers_say_the_same_of_every_extract() {
         eprintln!("{name}: {holds} hold, {not} do not");
     }
     assert_eq!(said["as it was made"], (ledgers, 0), "every ledger that was made by the rules holds");
-    let changed: Vec<(u64, u64)> = said.iter().filter(|(name, _)| **name != "as it was made").map(|(_, n)| *n).collect();
+    let changed: Vec<(u64, u64)> =
+        said.iter().filter(|(name, _)| **name != "as it was made").map(|(_, n)| *n).collect();
     let not: u64 = changed.iter().map(|(_, not)| not).sum();
     assert!(not * 10 > ledgers * u64::try_from(CHANGES_EACH).unwrap() * 8, "changes are found: {not}");
 }
@@ -112,7 +113,8 @@ impl Other {
             );
             return None;
         };
-        let child = Command::new(python).arg(script).arg("--stream").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child =
+            Command::new(python).arg(script).arg("--stream").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let (cases, take) = sync_channel(32);
@@ -147,23 +149,27 @@ fn feed(mut stdin: ChildStdin, take: &Receiver<Case>, asked: &SyncSender<Case>) 
 }
 
 /// Reads the other's answers beside ours, and panics where they differ, after all are read.
-fn judge(
-    mut child: Child,
-    mut stdout: impl BufRead,
-    asked: &Receiver<Case>,
-) -> BTreeMap<&'static str, (u64, u64)> {
+fn judge(mut child: Child, mut stdout: impl BufRead, asked: &Receiver<Case>) -> BTreeMap<&'static str, (u64, u64)> {
     let (mut said, mut differences) = (BTreeMap::<&str, (u64, u64)>::new(), 0);
     for case in asked {
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let theirs: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}: no answer: {line}", keep(&case)));
+        let theirs: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}: no answer: {line}", keep(&case)));
         let good = case.ours["exit"] == 0;
         let counted = said.entry(case.name).or_default();
         *(if good { &mut counted.0 } else { &mut counted.1 }) += 1;
         let same = case.ours.as_object().unwrap().iter().all(|(field, ours)| field == "why" || theirs[field] == *ours);
         if !same {
             differences += 1;
-            eprintln!("{} (seed {}): {}\n  we: {}\n  they: {}", case.name, case.seed, keep(&case), case.ours, line.trim());
+            eprintln!(
+                "{} (seed {}): {}\n  we: {}\n  they: {}",
+                case.name,
+                case.seed,
+                keep(&case),
+                case.ours,
+                line.trim()
+            );
         }
     }
     assert!(child.wait().unwrap().success(), "the other verifier failed");

@@ -51,6 +51,14 @@ impl Config {
         Self::made(&path(at), Webhook::new).map_err(refused)
     }
 
+    /// As [`Config::read`]; none where none is configured.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_if_any(at: &Places) -> Result<Option<Self>, Refusal> {
+        path(at).exists().then(|| Self::read(at)).transpose()
+    }
+
     /// As [`Config::read`], with a webhook over plain http to this machine. For tests.
     ///
     /// # Errors

@@ -23,13 +23,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-/// How often a running host looks.
-const ROUND: Duration = Duration::from_secs(60);
-/// How soon a running host notices that it is to stop.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// The ticker of one vault.
 pub struct Notices {
@@ -78,27 +71,12 @@ impl Notices {
         round.memory.write(&self.state, round.now)?;
         Ok(round.report)
     }
-
-    /// Rounds, a minute apart, until it is to stop. What goes wrong is said and tried again.
-    pub fn run(&self, stop: &AtomicBool, say: &dyn Fn(&str)) {
-        while !stop.load(Ordering::SeqCst) {
-            match self.tick() {
-                Ok(report) => report.failed.iter().for_each(|failed| say(failed)),
-                Err(refusal) => say(&format!("notices: {refusal}")),
-            }
-            let mut waited = Duration::ZERO;
-            while waited < ROUND && !stop.load(Ordering::SeqCst) {
-                std::thread::sleep(LOOK);
-                waited += LOOK;
-            }
-        }
-    }
 }
 
 /// What is due now, as if nothing but what is remembered had been told; nothing is sent.
 pub fn preview(broker: &Broker, at: &Places, now: Instant) -> Result<NoticesReport, Refusal> {
     let (_, notices) = overdue_only(broker.notices()?)?;
-    let config = config::path(at).exists().then(|| Config::read(at)).transpose()?;
+    let config = Config::read_if_any(at)?;
     let channels = config.as_ref().map_or_else(|| vec![Channel::Mail], Config::channels);
     let due = Memory::read(&at.state)?.due(&notices, now, &channels);
     Ok(NoticesReport { configured: config.is_some(), due, ..NoticesReport::default() })

@@ -13,7 +13,7 @@ use mandatum::model::Zone;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 const MINUTE: i64 = 60 * 1000;
@@ -462,24 +462,4 @@ fn nothing_is_sent_that_cannot_be_remembered() {
     assert_eq!(server.calls(), 0);
     drop(held);
     assert_eq!(notices.tick().unwrap().mailed, 1);
-}
-
-/// A running host makes its rounds until it is told to stop, and stops soon.
-#[test]
-fn a_running_host_stops_when_it_is_told() {
-    let world = World::with_mandate();
-    world.clock.pass_to(at(&world, "2026-12-20"));
-    let server = MailServer::start(Protection::None);
-    configure(&world, &smtp(server.port));
-    let (notices, stop) = (ticker(&world), AtomicBool::new(false));
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| notices.run(&stop, &|said| panic!("{said}")));
-        while server.letters().is_empty() {
-            assert!(started.elapsed() < Duration::from_secs(20), "no letter came");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        stop.store(true, Ordering::SeqCst);
-    });
-    assert!(started.elapsed() < Duration::from_secs(20));
 }

@@ -204,7 +204,7 @@ fn head(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
         2 => {
             let text: Vec<&str> = note.split('\n').collect();
             let root: [u8; 32] = base64(text.get(2)?)?.try_into().ok()?;
-            signed(Checkpoint { size, root: mandatum::model::Digest(root) }, *dice.one(&[keys.record(), &keys.stranger]))
+            signed(Checkpoint { size, root: mandatum::model::Digest(root) }, dice.one(&[keys.record(), &keys.stranger]))
         }
         3 => other.ledger.checkpoint.clone(),
         4 => note.replacen('\n', "\r\n", 1),
@@ -383,7 +383,8 @@ fn edited(text: &str, dice: &mut Dice) -> String {
         7 => {
             // Another token of the same kind: an id for an id, a number for a number.
             let alike = |range: &&Range<usize>| {
-                text[(*range).clone()].len() == token.len() && text.as_bytes()[range.start] == text.as_bytes()[token.start]
+                text[(*range).clone()].len() == token.len()
+                    && text.as_bytes()[range.start] == text.as_bytes()[token.start]
             };
             let alike: Vec<&Range<usize>> = tokens.iter().filter(alike).collect();
             text[(*dice.one(&alike)).clone()].to_owned()

@@ -433,8 +433,10 @@ fn fields(name: &str, mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Di
             json!({"credential": item["credential"], "grant": item["grant"], "purpose": text})
         }
         "ended" => json!({"why": why(text, dice)}),
-        "settled" => json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "version": dice.below(4),
-            "because": text, "confirmed": dice.one(&[None, Some("Irina")])}),
+        "settled" => {
+            json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "version": dice.below(4),
+            "because": text, "confirmed": dice.one(&[None, Some("Irina")])})
+        }
         "closed" => json!({"retain_until": at + 1000 * DAY}),
         "restarted" => json!({"known": dice.below(40), "root": dice.hex(32), "found": dice.below(40)}),
         "reissued" => {
@@ -543,7 +545,7 @@ fn amended(mandate: &Mandate, at: i64, dice: &mut Dice) -> Option<Value> {
     for _ in 0..=dice.below(2) {
         let row = live_row(mandate, dice)?;
         changes.push(match dice.below(8) {
-            0 | 1 => add_row(*dice.one(SYSTEMS), mandate.term, dice),
+            0 | 1 => add_row(dice.one(SYSTEMS), mandate.term, dice),
             2..=4 => json!({"set": {"row": row.id, "terms": terms(mandate.term, dice)}}),
             5 => json!({"remove": {"row": row.id}}),
             _ => {

@@ -100,7 +100,8 @@ impl Ledger {
     fn admit(&mut self, member: MemberId, name: &str, roles: &[Role], by: Option<MemberId>) {
         let (own, signer) = (&self.keys.members[&member], by.map_or(&self.keys.root, |by| &self.keys.members[&by]));
         let (vault, name, sign, enc) = (self.keys.vault, Name::parse(name).unwrap(), own.public(), "age1x".to_owned());
-        let bundle = Bundle { vault, member, name, sign, enc };
+        let device = Name::parse(mandatum::model::FIRST_DEVICE).unwrap();
+        let bundle = Bundle { vault, member, name, device, sign, enc };
         let bundle = own.sign(Topic::Bundle, serde_json::to_vec(&bundle).unwrap());
         let admission = Admission { bundle, roles: BTreeSet::from_iter(roles.iter().copied()), by };
         self.admissions.push(signer.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap()));
