@@ -3,6 +3,7 @@
 mod account;
 mod http;
 mod pinned;
+pub mod standby;
 
 use crate::support::World;
 use mandatum::api::ServeOptions;
