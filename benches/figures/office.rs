@@ -98,8 +98,8 @@ impl Office {
         let token = program.step_up(owner.late_code(&clock)).expect("stepped up");
         let lines = program.ask::<api::MemberListCall>(None, None, api::Nothing {}).expect("listed");
         let roles = BTreeSet::from([Role::Owner, Role::Lead]);
-        let (admission, reuse_key) = program.admit_again(&lines[0].admissions, roles).expect("signed");
-        let ask = api::MemberRoleAsk { member: lines[0].member, admission, reuse_key };
+        let (admission, reuse_keys) = program.admit_again(lines[0].member, roles).expect("signed");
+        let ask = api::MemberRoleAsk { member: lines[0].member, admission, reuse_keys };
         program.ask::<api::MemberRoleCall>(None, Some(token), ask).expect("made a lead");
         Self { dir, clock, vault, people: vec![owner], views: Vec::new(), program: Some(program) }
     }

@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 /// How often `--wait` asks.
 const POLL: Duration = Duration::from_secs(5);
 
+/// A second factor's seed as it is sent.
+type EncodedSeed = Zeroizing<Vec<u8>>;
+
 #[derive(clap::Args)]
 pub struct Args {
     /// The invitation, good once [default: asked for]
@@ -132,7 +135,7 @@ fn second_factor(
     context: &mut Context<'_, '_>,
     invitation: &Invitation,
     args: &EnrolArgs,
-) -> Result<(Option<Zeroizing<Vec<u8>>>, String), Failure> {
+) -> Result<(Option<EncodedSeed>, String), Failure> {
     if invitation.member.is_some() {
         let code = context.code(&format!("Two-factor code of {}", invitation.name))?;
         return Ok((None, code));

@@ -53,7 +53,6 @@ pub struct Cli {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once, when the program starts")]
 enum Command {
     /// Make a vault, its owner and the recovery kit
     Init(init::Args),
