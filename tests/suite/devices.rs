@@ -4,9 +4,7 @@ use crate::support::{Output, World};
 use mandatum::agent::{Identity, Invitation, Seed, SignKey, System, Topic};
 use mandatum::anchor::{Anchor, FileKeys, Home, RealDisk};
 use mandatum::api::*;
-use mandatum::ledger::{
-    Admission, Audit, Directory, Entry, Flaw, bundle_fingerprint, from_blob, to_blob,
-};
+use mandatum::ledger::{Admission, Audit, Directory, Entry, Flaw, bundle_fingerprint, from_blob, to_blob};
 use mandatum::model::{
     Bundle, Clock, Deny, Digest, Event, GrantId, Instant, MemberId, Name, Role, SessionId, SharedItem, UnitId, VaultId,
     Verb,
@@ -622,10 +620,8 @@ impl Roster {
             assert_ne!(records[at], record);
             records[at] = record;
         }
-        let sign = |record: String| Entry {
-            salt: Digest([0; 32]),
-            signed: self.key.sign(Topic::Record, record.into_bytes()),
-        };
+        let sign =
+            |record: String| Entry { salt: Digest([0; 32]), signed: self.key.sign(Topic::Record, record.into_bytes()) };
         let entries: Vec<Entry> = records.into_iter().map(sign).collect();
         Audit::new(directory, self.unit).take(&entries).map(drop)
     }
@@ -673,9 +669,10 @@ fn a_broker_cannot_invite_or_admit_by_itself() {
     }
 
     // The same ledger, where the roster says that the device was removed before it began a session.
-    let session = roster.records.iter().rposition(|record| {
-        record.contains("session_began") && record.contains(&phone.sign.public().to_string())
-    });
+    let session = roster
+        .records
+        .iter()
+        .rposition(|record| record.contains("session_began") && record.contains(&phone.sign.public().to_string()));
     let session = session.expect("the phone was unlocked");
     for (since, removed) in [(0, Some(1)), (i64::MAX, None)] {
         let mut directory = roster.directory.clone();
