@@ -584,7 +584,7 @@ struct Roster {
     directory: Directory,
     unit: UnitId,
     records: Vec<String>,
-    key: SignKey,
+    key: std::sync::Arc<SignKey>,
 }
 
 impl Roster {
