@@ -218,7 +218,7 @@ pub fn verb(lang: Lang, verb: Verb) -> &'static str {
     known.map_or(verb.name(), |(name, ru)| lang.pick(ru, name))
 }
 
-const VERBS: [(&str, &str); 56] = [
+const VERBS: [(&str, &str); 57] = [
     ("unlock", "начало сеанса"),
     ("lock", "конец сеанса"),
     ("step_up", "повторный второй фактор"),
@@ -255,6 +255,7 @@ const VERBS: [(&str, &str); 56] = [
     ("code", "выдача кода"),
     ("log", "чтение журнала"),
     ("extract", "выписка"),
+    ("checkpoint", "контрольная точка"),
     ("exposure", "перечень раскрытого"),
     ("verify", "проверка хранилища"),
     ("sweep", "уничтожение ключей по сроку"),
