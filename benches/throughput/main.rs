@@ -263,6 +263,7 @@ impl Caller {
                     session: Some(self.session),
                     step_up: None,
                     seen: None,
+                    shown: None,
                     ask: FetchAsk { items: vec![item.clone()], purpose: None, onward: None },
                 };
                 let bytes = serde_json::to_vec(&request).expect("encoded");

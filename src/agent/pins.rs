@@ -2,7 +2,18 @@
 
 use crate::api::Seen;
 use crate::model::{MemberId, UnitId};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// A head, and the broker's signed word for it: what a broker that was put back is shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// The head.
+    pub seen: Seen,
+    /// Its signed note.
+    pub note: String,
+}
 
 /// Pins of one member, a small file for each ledger.
 pub struct Pins {
@@ -16,7 +27,7 @@ impl Pins {
     }
 
     /// The newest head seen of a ledger.
-    pub fn read(&self, unit: UnitId) -> Option<Seen> {
+    pub fn read(&self, unit: UnitId) -> Option<Pin> {
         serde_json::from_slice(&std::fs::read(self.path(unit)).ok()?).ok()
     }
 
@@ -24,17 +35,25 @@ impl Pins {
     ///
     /// # Errors
     /// Whatever writing returns.
-    pub fn write(&self, unit: UnitId, seen: Seen) -> std::io::Result<()> {
-        if self.read(unit).is_some_and(|known| known.size >= seen.size) {
+    pub fn write(&self, unit: UnitId, pin: &Pin) -> std::io::Result<()> {
+        if self.read(unit).is_some_and(|known| known.seen.size >= pin.seen.size) {
             return Ok(());
         }
         let (path, new) = (self.path(unit), self.dir.join(format!("{unit}.new")));
-        let bytes = serde_json::to_vec(&seen)?;
+        let bytes = serde_json::to_vec(pin)?;
         if write_private(&new, &bytes).is_err() {
             super::identity::make_private_dir(&self.dir)?;
             write_private(&new, &bytes)?;
         }
         std::fs::rename(new, path)
+    }
+
+    /// Forgets one ledger's: its owner ordered to go on from before it.
+    ///
+    /// # Errors
+    /// Whatever removing returns.
+    pub fn forget(&self, unit: UnitId) -> std::io::Result<()> {
+        std::fs::remove_file(self.path(unit))
     }
 
     /// Forgets what every member on this machine has seen: by the owner's restart the ledgers go on from before it.

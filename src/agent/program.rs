@@ -1,7 +1,7 @@
 //! The member's program: signs requests, and believes an answer only after verifying it.
 
 use super::identity::{Identity, Newcomer, to_json};
-use super::pins::Pins;
+use super::pins::{Pin, Pins};
 use super::wrapping::{NewSecret, Prepared, wrap_onward, wrap_version};
 use crate::api::{
     self, Call, CodeLoad, DeviceListAsk, FORMAT, FetchAsk, FetchItem, Frame, Gate, Hello, LocateAsk, Located,
@@ -13,8 +13,8 @@ use crate::crypto::{
     open_inner, open_note, wrap_note,
 };
 use crate::ledger::{
-    Admission, Charter, Checkpoint, Directory, Outcome, Record, from_blob, leaf_of, open_bundle, recipient_digest,
-    verify_inclusion,
+    Admission, Charter, Checkpoint, Directory, Outcome, Record, Restart, from_blob, leaf_of, open_bundle,
+    recipient_digest, verify_inclusion,
 };
 use crate::model::{
     Blob, Bundle, CredentialFacts, CredentialId, Digest, Event, GrantFacts, GrantId, MemberId, Name, NewVersion, Nonce,
@@ -160,7 +160,7 @@ impl Program {
     ) -> Result<(C::Answer, Signed, Option<Seen>, Directory), AgentError> {
         let load = serde_json::to_vec(load).map_err(|e| AgentError::Failed(e.to_string()))?;
         let load = if load == b"null" { Vec::new() } else { load };
-        let seen = unit.and_then(|unit| self.pins.read(unit));
+        let pin = unit.and_then(|unit| self.pins.read(unit));
         // What carries a load is sent once: a wrong code would count twice, and a seed is not copied.
         let kept = if load.is_empty() { self.take_spare() } else { None };
         let was_kept = kept.is_some();
@@ -174,7 +174,8 @@ impl Program {
             nonce,
             session: self.session,
             step_up,
-            seen,
+            seen: pin.as_ref().map(|pin| pin.seen),
+            shown: None,
             ask,
         };
         let sign = |request: &Request<C::Ask>| self.identity.sign.sign(Topic::Request, to_json(request));
@@ -188,9 +189,33 @@ impl Program {
             signed = sign(&request);
             answer = send(&signed, Vec::new());
         }
+        // Retrievals alone are compared with what was seen, and they carry no load.
+        if let (Err(Refusal::UnknownHead), Some(pin)) = (&answer, pin) {
+            request.shown = Some(pin.note);
+            (request.nonce, directory) = self.hello()?;
+            signed = sign(&request);
+            answer = send(&signed, Vec::new());
+        }
+        if let (Err(Refusal::Restarted { order }), Some(unit), Some(seen)) = (&answer, unit, request.seen) {
+            self.accept_loss(order, unit, seen)?;
+            (request.seen, request.shown) = (None, None);
+            (request.nonce, directory) = self.hello()?;
+            signed = sign(&request);
+            answer = send(&signed, Vec::new());
+        }
+        let seen = request.seen;
         let answer =
             serde_json::from_slice(&answer?).map_err(|_| AgentError::Untrusted("it is not of this version"))?;
         Ok((answer, signed, seen, directory))
+    }
+
+    /// Goes on from before what was seen, only where the owner root ordered just that.
+    fn accept_loss(&self, order: &Blob, unit: UnitId, seen: Seen) -> Result<(), AgentError> {
+        let order = from_blob(order).and_then(|order| Restart::open(&order, &self.identity.root, self.identity.vault));
+        if !order.is_some_and(|order| order.explains(unit, seen.size)) {
+            return Err(AgentError::Untrusted("no order of the vault's owner explains that records are missing"));
+        }
+        self.pins.forget(unit).map_err(|e| AgentError::Failed(format!("pins: {e}")))
     }
 
     /// A nonce that the last hello gave beyond what one request needed, and the charters it came with.
@@ -351,8 +376,8 @@ impl Program {
                 return Err(AgentError::Untrusted("the ledger does not extend the one seen before"));
             }
         }
-        let newest = Seen { size: head.size, root: head.root };
-        self.pins.write(unit, newest).map_err(|e| AgentError::Failed(format!("pins: {e}")))?;
+        let pin = Pin { seen: Seen { size: head.size, root: head.root }, note: proof.checkpoint.clone() };
+        self.pins.write(unit, &pin).map_err(|e| AgentError::Failed(format!("pins: {e}")))?;
         Ok(record.outcome)
     }
 
@@ -366,7 +391,7 @@ impl Program {
         let head = Checkpoint::open(&answer.note, self.identity.vault, answer.unit, &key)
             .map_err(|_| AgentError::Untrusted("the head is not signed by the broker for this ledger"))?;
         let head = Seen { size: head.size, root: head.root };
-        match self.pins.read(answer.unit) {
+        match self.pins.read(answer.unit).map(|pin| pin.seen) {
             Some(seen) if head.size < seen.size || (head.size == seen.size && head.root != seen.root) => {
                 Err(AgentError::Untrusted("the ledger does not extend the one seen before"))
             }

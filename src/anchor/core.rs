@@ -73,6 +73,9 @@ pub struct Core {
     pub unfinished: Vec<UnitId>,
     /// Whether a member showed a newer head than this broker has: nothing is released until an owner's restart.
     pub rolled_back: bool,
+    /// The heads that members showed, signed by this broker and not in its ledgers: what an owner's restart goes on
+    /// without.
+    pub shown: Vec<(UnitId, Head)>,
     /// Signing keys of devices that were removed: an older roster put back must not bring them back either.
     pub gone_keys: Vec<Digest>,
 }
@@ -126,7 +129,7 @@ pub enum Change {
     Term(UnitId, Instant),
     /// Something is to be destroyed in these units; none: all of it is done and recorded.
     Unfinished(Vec<UnitId>),
-    /// A member showed a newer head.
+    /// Whether nothing is released before an owner's restart.
     RolledBack(bool),
     /// Records were added in all.
     Counted(u64),
@@ -148,6 +151,8 @@ pub enum Change {
     AllOver(MemberId),
     /// A device was removed: by its signing key; its sessions are over.
     KeyGone(Digest),
+    /// A member showed a head that this broker signed and does not have.
+    Shown(UnitId, Head),
 }
 
 impl Change {
@@ -182,6 +187,7 @@ impl Core {
             gone: Vec::new(),
             unfinished: Vec::new(),
             rolled_back: false,
+            shown: Vec::new(),
             gone_keys: Vec::new(),
         }
     }
@@ -223,7 +229,16 @@ impl Core {
             Change::Over(id) => self.sessions.retain(|session| session.id != id),
             Change::AllOver(member) => self.sessions.retain(|session| session.member != member),
             Change::Unfinished(units) => self.unfinished = units,
-            Change::RolledBack(is) => self.rolled_back = is,
+            Change::RolledBack(is) => {
+                self.rolled_back = is;
+                if !is {
+                    self.shown.clear();
+                }
+            }
+            Change::Shown(unit, head) => {
+                self.rolled_back = true;
+                self.shown.push((unit, head));
+            }
             Change::Gone(member) => self.gone.push(member),
             Change::KeyGone(key) => {
                 self.sessions.retain(|session| session.key != key);

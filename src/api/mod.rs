@@ -48,6 +48,8 @@ pub struct Request<A> {
     pub step_up: Option<Nonce>,
     /// The newest head of that ledger the member has seen.
     pub seen: Option<Seen>,
+    /// That head's signed note, where the broker asked to be shown it: a claim alone locks nobody.
+    pub shown: Option<String>,
     /// What is asked.
     pub ask: A,
 }
@@ -176,6 +178,15 @@ pub enum Refusal {
         field: String,
         /// Why, and what is accepted.
         sentence: String,
+    },
+    /// The head the member has seen is not one of this ledger: the broker wants to be shown it, signed. Nothing was done.
+    #[error("the broker does not know the newest head of this ledger that was seen here")]
+    UnknownHead,
+    /// The head the member has seen is of records that were lost; the owner ordered to go on without them.
+    #[error("the vault was put back to an earlier time, and its owner ordered to go on from there")]
+    Restarted {
+        /// The order, signed by the owner root.
+        order: Blob,
     },
     /// Too much is asked at once; nothing was done.
     #[error("the broker is asked too much at once; try again in {} s", retry_ms.div_ceil(1000))]

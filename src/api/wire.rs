@@ -99,6 +99,7 @@ pub fn status_of(refusal: &Refusal) -> u16 {
         Refusal::NotFound => 404,
         Refusal::Authentication(_) => 401,
         Refusal::Input { .. } => 422,
+        Refusal::UnknownHead | Refusal::Restarted { .. } => 409,
         Refusal::Busy { .. } => 429,
         Refusal::Integrity(_) => 500,
         Refusal::Failed(_) => 503,

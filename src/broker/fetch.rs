@@ -139,7 +139,7 @@ fn released(verb: Verb, mut permits: Vec<Permit>) -> Result<(Outcome, Verdict), 
 /// Decides on every item; one denial denies all.
 fn decided(vault: &mut Vault<'_>, caller: &Caller, request: Request<FetchAsk>) -> Result<(UnitId, Vec<Permit>), No> {
     let (unit, mandate) = asked_mandate(vault, caller, request.unit)?;
-    vault.check_seen(unit, request.seen)?;
+    vault.check_seen(unit, request.seen, request.shown.as_deref())?;
     let onward = onward_purpose(vault, caller, &mandate, &request.ask)?;
     Ok((unit, permits(vault, caller, &mandate, &request.ask, onward.as_ref())?))
 }

@@ -2,11 +2,13 @@
 
 use super::caller::Caller;
 use super::mandates::encode;
-use super::vault::{Vault, changed, entry_context, evidence_key, open_entry, seal_state};
+use super::vault::{Vault, changed, charters_of, entry_context, evidence_key, open_entry, seal_state};
 use crate::anchor::{Change, Head};
 use crate::api::{Proof, Refusal, Seen};
-use crate::crypto::{SignKey, Topic, hash, seal};
-use crate::ledger::{Checkpoint, ClockMark, Entry, Outcome, Record, append, consistency_proof, inclusion_proof, root};
+use crate::crypto::{PublicKey, SignKey, Topic, hash, seal};
+use crate::ledger::{
+    Checkpoint, ClockMark, Entry, Outcome, Record, Restart, append, consistency_proof, from_blob, inclusion_proof, root,
+};
 use crate::model::{Deny, Digest, Event, HighWater, Mandate, SessionId, UnitId, VaultId};
 use crate::policy::ClockReading;
 use crate::store::{StoreError, Write, encode_entry};
@@ -256,8 +258,11 @@ impl Vault<'_> {
     }
 
     /// Compares the head a member has seen with this ledger. A newer one, or another tree, locks the broker: its state
-    /// was put back to an earlier time.
-    pub fn check_seen(&mut self, unit: UnitId, seen: Option<Seen>) -> Result<(), Refusal> {
+    /// was put back to an earlier time. Only a head that this broker signed does; a member's word alone locks nobody.
+    ///
+    /// # Errors
+    /// `UnknownHead` where the member is to show the signed note; `Restarted` where the owner knows of the loss.
+    pub fn check_seen(&mut self, unit: UnitId, seen: Option<Seen>, shown: Option<&str>) -> Result<(), Refusal> {
         let Some(seen) = seen else { return Ok(()) };
         let head = self.segment(unit)?.head;
         let known = seen.size <= head.size
@@ -265,7 +270,20 @@ impl Vault<'_> {
         if known {
             return Ok(());
         }
-        self.anchor.note(vec![Change::RolledBack(true)])?;
+        let claimed = Checkpoint { size: seen.size, root: seen.root };
+        let (vault, directory) = (self.anchor.vault(), charters_of(&self.roster)?);
+        let note = shown.ok_or(Refusal::UnknownHead)?;
+        let signed = |key: &PublicKey| Checkpoint::open(note, vault, unit, key) == Ok(claimed);
+        if !directory.checkpoint_keys().any(signed) {
+            return Err(Refusal::input("seen", "is no head that this broker signed; nothing was done"));
+        }
+        for order in self.roster.restarts.iter().rev() {
+            let opened = from_blob(order).and_then(|signed| Restart::open(&signed, directory.root(), vault));
+            if opened.is_some_and(|restart| restart.explains(unit, seen.size)) {
+                return Err(Refusal::Restarted { order: order.clone() });
+            }
+        }
+        self.anchor.note(vec![Change::Shown(unit, Head { size: seen.size, root: seen.root, state: head.state })])?;
         Err(Deny::VaultRolledBack.into())
     }
 

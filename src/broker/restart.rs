@@ -79,9 +79,12 @@ fn go_on(
     let (roster, directory) = read_roster(store, vault_id, roster_unit, &evidence, &recovery.root)?;
     let mut report = RestartReport::default();
     let (mut found, mut gaps, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let shown = anchor.core().shown.clone();
     for unit in anchor.units() {
         let segment = anchor.segment(unit)?.ok_or_else(|| changed("the anchor"))?;
-        let known = segment.head;
+        // What a member showed was lost as well, whether or not this anchor ever knew of it.
+        let newest = shown.iter().filter(|(of, head)| *of == unit && head.size > segment.head.size);
+        let known = newest.map(|(_, head)| *head).max_by_key(|head| head.size).unwrap_or(segment.head);
         let Some(evidence) = segment.evidence_key.as_ref().map(Key::duplicate) else { continue };
         if known.size == 0 {
             continue;

@@ -116,6 +116,7 @@ impl From<Refusal> for Failure {
             Refusal::Authentication(_) => Self::new(5, message),
             Refusal::Integrity(_) => Self::new(6, message).hint("'mandatum doctor' says what is wrong and what to do"),
             Refusal::Input { .. } => Self::new(7, message),
+            Refusal::UnknownHead | Refusal::Restarted { .. } => Self::new(6, message),
             Refusal::Busy { .. } | Refusal::Failed(_) => Self::new(1, message),
         }
     }

@@ -50,6 +50,19 @@ pub struct Restart {
     pub gaps: Vec<(UnitId, u64, u64)>,
 }
 
+impl Restart {
+    /// An order, if the owner root signed it for this vault.
+    pub fn open(order: &Signed, root: &PublicKey, vault: VaultId) -> Option<Self> {
+        let order: Self = parse(order.open(Topic::Restart, root).ok()?)?;
+        (order.vault == vault).then_some(order)
+    }
+
+    /// Whether a head of so many records is one of those that were lost by it.
+    pub fn explains(&self, unit: UnitId, size: u64) -> bool {
+        self.gaps.iter().any(|(of, known, found)| *of == unit && size > *found && size <= *known)
+    }
+}
+
 /// Why charters and admissions do not hold together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DirectoryError {

@@ -232,6 +232,8 @@ pub struct Roster {
     pub members: Vec<Member>,
     /// Invitations that are open, and keys that wait to be confirmed.
     pub invitations: Vec<Invitation>,
+    /// Every order of the owner root to go on after a loss, oldest first: what was lost is no sign of a rollback.
+    pub restarts: Vec<Blob>,
 }
 
 impl Roster {
@@ -252,6 +254,7 @@ impl Roster {
             charters: vec![charter.clone()],
             members: vec![owner],
             invitations: Vec::new(),
+            restarts: Vec::new(),
         })
     }
 
@@ -348,7 +351,10 @@ impl Roster {
                 self.invitations.retain(|open| open.invited.of != Some(*member));
             }
             RosterEvent::Founded { .. } => return Err(FoldError("a roster is founded once")),
-            RosterEvent::Restarted { charter, .. } => self.charters.extend(charter.clone()),
+            RosterEvent::Restarted { order, charter } => {
+                self.restarts.push(order.clone());
+                self.charters.extend(charter.clone());
+            }
             RosterEvent::FactorEnrolled { .. }
             | RosterEvent::SessionBegan { .. }
             | RosterEvent::SessionEnded

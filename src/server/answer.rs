@@ -46,6 +46,7 @@ impl Answer {
             Refusal::Authentication(_) => "authentication",
             Refusal::Integrity(_) => "integrity",
             Refusal::Input { .. } => "input",
+            Refusal::UnknownHead | Refusal::Restarted { .. } => "head",
             Refusal::Busy { .. } => "busy",
             Refusal::Failed(_) => "failed",
         };

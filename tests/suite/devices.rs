@@ -568,6 +568,7 @@ fn request<C: Call>(gate: &dyn Gate, by: &Identity, session: Option<SessionId>, 
         session,
         step_up: None,
         seen: None,
+        shown: None,
         ask,
     }
 }

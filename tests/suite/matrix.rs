@@ -71,6 +71,7 @@ impl Voice {
             session: self.session,
             step_up,
             seen: None,
+            shown: None,
             ask: asked.ask.clone(),
         }
     }

@@ -547,6 +547,39 @@ pub fn a_whole_machine_put_back_locks_itself_when_a_member_shows_a_newer_head() 
     world.member_comes_in("Sasha");
     assert_eq!(fetch(&world, "Sasha", "Romashka/CRM").done().stdout, password);
     world.as_member("Olga", "verify").done();
+
+    // On a machine of their own the pins stay. What was lost is named in the owner's order: no second lock.
+    copy_dir(&world.path("friday-state/pins"), &world.path("state/pins"));
+    for _ in 0..2 {
+        assert_eq!(fetch(&world, "Sasha", "Romashka/CRM").done().stdout, password);
+        fetch(&world, "Lena", "Romashka/CRM").done();
+    }
+    world.as_member("Olga", "verify").done();
+}
+
+/// A newer head has to be shown with the broker's own signature. Whoever only claims one locks nobody, not even
+/// themselves.
+#[test]
+pub fn a_head_that_is_only_claimed_locks_nobody() {
+    let world = World::with_mandate();
+    fetch(&world, "Sasha", "Romashka/CRM").done();
+    fetch(&world, "Lena", "Romashka/CRM").done();
+    let pins = world.path("state/pins").join(world.identity("Sasha").member.to_string());
+    let pin = std::fs::read_dir(&pins).unwrap().next().unwrap().unwrap().path();
+    let honest = std::fs::read_to_string(&pin).unwrap();
+    let mut forged: serde_json::Value = serde_json::from_str(&honest).unwrap();
+    let size = forged["seen"]["size"].as_u64().unwrap();
+    for claim in [size + 1000, size] {
+        // Another head under the note of the true one: the note says something else.
+        forged["seen"] = serde_json::json!({ "size": claim, "root": "ab".repeat(32) });
+        std::fs::write(&pin, forged.to_string()).unwrap();
+        let refused = fetch(&world, "Sasha", "Romashka/CRM").ended(7);
+        assert!(refused.stderr.contains("no head that this broker signed"), "{}", refused.stderr);
+        fetch(&world, "Lena", "Romashka/CRM").done();
+    }
+    std::fs::write(&pin, honest).unwrap();
+    fetch(&world, "Sasha", "Romashka/CRM").done();
+    world.as_member("Olga", "verify").done();
 }
 
 // ---- backups ----
