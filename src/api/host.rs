@@ -176,6 +176,8 @@ pub struct ServeOptions {
     pub public: Vec<String>,
     /// Where metrics are read, on this machine alone.
     pub metrics: Option<SocketAddr>,
+    /// Requests a second that one member may make for long; none: 100.
+    pub pace: Option<u32>,
 }
 
 /// The host, handed to the command line by `main`.

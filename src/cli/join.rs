@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 /// How often `--wait` asks.
 const POLL: Duration = Duration::from_secs(5);
 
+/// A second factor's seed as it is sent.
+type EncodedSeed = Zeroizing<Vec<u8>>;
+
 #[derive(clap::Args)]
 pub struct Args {
     /// The invitation, good once [default: asked for]
@@ -127,11 +130,12 @@ fn check_vault(hello: &Hello, invitation: &Invitation) -> Result<(), Failure> {
     }
 }
 
-/// A fresh seed, where there is one, and a code.
-type Factor = (Option<Zeroizing<Vec<u8>>>, String);
-
 /// A new member enrols a second factor; a further device is proven by the one its member has.
-fn second_factor(context: &mut Context<'_, '_>, invitation: &Invitation, args: &EnrolArgs) -> Result<Factor, Failure> {
+fn second_factor(
+    context: &mut Context<'_, '_>,
+    invitation: &Invitation,
+    args: &EnrolArgs,
+) -> Result<(Option<EncodedSeed>, String), Failure> {
     if invitation.member.is_some() {
         let code = context.code(&format!("Two-factor code of {}", invitation.name))?;
         return Ok((None, code));

@@ -29,6 +29,9 @@ pub struct Args {
     /// Give metrics to Prometheus at an address of this machine alone
     #[arg(long, value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
+    /// How many requests a second one member may make for long; twenty times as many at once [default: 100]
+    #[arg(long, value_name = "NUMBER")]
+    pace: Option<u32>,
 }
 
 /// Serves until the process is told to stop.
@@ -48,6 +51,7 @@ pub fn serve(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> {
         tls: args.tls_cert.zip(args.tls_key),
         public: args.public,
         metrics: args.metrics,
+        pace: args.pace,
     };
     Ok(context.edge.host.serve(&places, options)?)
 }

@@ -17,9 +17,6 @@ use std::sync::Arc;
 use std::{env, fs};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How fast one member may ask: a person's program makes two requests a command, an import some hundreds.
-const PACE: Pace = Pace { burst: 2000, per_second: 100 };
-
 /// Serves until SIGTERM or SIGINT. The log goes to standard error, one JSON object a line.
 pub fn serve(host: &LocalHost, at: &Places, options: ServeOptions) -> Result<(), Refusal> {
     let log: Log = Arc::new(|line: &str| {
@@ -71,7 +68,7 @@ pub fn until<S: Future<Output = ()>>(
 
     // One broker, and a door for each level. What it records by itself bears the lower one.
     let assurance = if socket.is_some() { Assurance::Account } else { Assurance::Host };
-    let settings = Settings { assurance, served, pace: PACE, ..host.settings(at)? };
+    let settings = Settings { assurance, served, pace: pace(options.pace.unwrap_or(100)), ..host.settings(at)? };
     let broker = Arc::new(Broker::new(settings));
     let door = |assurance| Arc::new(Door::new(Arc::clone(&broker), assurance)) as Arc<dyn Gate>;
     let gates = ServeGates { account: door(Assurance::Account), host: door(Assurance::Host) };
@@ -117,6 +114,11 @@ pub fn until<S: Future<Output = ()>>(
     });
     drop((socket, watch));
     served.map_err(|error| Refusal::Failed(format!("the server ended: {error}")))
+}
+
+/// A person's program makes two requests a command, and an import some hundreds at once.
+fn pace(per_second: u32) -> Pace {
+    Pace { burst: per_second.saturating_mul(20), per_second }
 }
 
 /// A line of the log that no request led to.

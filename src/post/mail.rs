@@ -198,7 +198,8 @@ impl Mailer {
     fn transport(&self, port: u16) -> Result<SmtpTransport, PostError> {
         let mut builder = SmtpTransport::builder_dangerous("127.0.0.1")
             .port(port)
-            .timeout(Some(self.time_limit))
+            // The line cuts first, and knows why.
+            .timeout(Some(self.time_limit * 2))
             .hello_name(ClientId::Domain("mandatum.invalid".to_owned()))
             .tls(self.tls()?);
         if let Some((user, password)) = &self.login {
@@ -273,6 +274,8 @@ fn fault(host: &str, error: &lettre::transport::smtp::Error) -> PostError {
     match io.map(std::io::Error::kind) {
         // rustls speaks so of a certificate or a handshake it refuses.
         Some(std::io::ErrorKind::InvalidData) => PostError::Untrusted(host),
+        // A read that ran into its time limit is either, by platform.
+        Some(std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => PostError::TimedOut(host),
         _ if error.is_tls() => PostError::Untrusted(host),
         _ if error.is_timeout() => PostError::TimedOut(host),
         // STARTTLS or a way to log in that the server does not offer.

@@ -44,7 +44,7 @@ impl Default for Limits {
             stop: Duration::from_secs(10),
             head_max: 16 * 1024,
             connections: 1024,
-            per_source: 64,
+            per_source: 128,
             waiting: 128,
             large_kib: 256 * 1024,
             failures: 20,

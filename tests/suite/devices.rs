@@ -1,10 +1,14 @@
 //! Invitations, keys made on another machine, and several devices of one member.
 
 use crate::support::{Output, World};
-use mandatum::agent::{Identity, Invitation, Seed, System, Topic};
+use mandatum::agent::{Identity, Invitation, Seed, SignKey, System, Topic};
+use mandatum::anchor::{Anchor, FileKeys, Home, RealDisk};
 use mandatum::api::*;
-use mandatum::ledger::{Admission, bundle_fingerprint, from_blob, to_blob};
-use mandatum::model::*;
+use mandatum::ledger::{Admission, Audit, Directory, Entry, Flaw, bundle_fingerprint, from_blob, to_blob};
+use mandatum::model::{
+    Bundle, Clock, Deny, Digest, Event, GrantId, Instant, MemberId, Name, Role, SessionId, SharedItem, UnitId, VaultId,
+    Verb,
+};
 use mandatum::store::Store;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -515,8 +519,166 @@ fn devices_of_others_are_not_there() {
     let seen = |who: &str| world.as_member(who, "device list Sasha --json").done().json()[1]["missing"].clone();
     assert_eq!(seen("Lena").as_array().map(Vec::len), Some(1));
     assert_eq!(seen("Olga").as_array().map(Vec::len), Some(0));
-    // A session of one device is none on another.
     verified(&world);
+}
+
+/// A session is good on the device it was begun on: another device of the same member has none by it, and one of a removed
+/// device is over at once.
+#[test]
+fn a_session_is_good_on_its_own_device() {
+    let world = with_phone();
+    let (first, phone) = (world.identity("Sasha"), phone_of(&world));
+    let gate = world.gate();
+    let begin = |identity: &Identity| {
+        let code = CodeLoad { code: world.fresh_code("Sasha") };
+        let load = serde_json::to_vec(&code).unwrap();
+        let unlock = request::<UnlockCall>(&*gate, identity, None, UnlockAsk { for_ms: 3_600_000 });
+        let answer = gate.call(Frame { load, ..frame::<UnlockCall>(identity, &unlock) }).unwrap();
+        serde_json::from_slice::<UnlockAnswer>(&answer).unwrap().session
+    };
+    let list = |identity: &Identity, session: SessionId| {
+        let asked = request::<DeviceListCall>(&*gate, identity, Some(session), DeviceListAsk { name: None });
+        gate.call(frame::<DeviceListCall>(identity, &asked))
+    };
+    let (here, there) = (begin(&first), begin(&phone));
+    assert!(list(&first, here).is_ok() && list(&phone, there).is_ok());
+    for (identity, session) in [(&first, there), (&phone, here)] {
+        assert_eq!(list(identity, session), Err(Refusal::Denied { code: Deny::MfaRequired }));
+    }
+    world.as_member("Olga", "device remove Sasha phone -y").done();
+    assert!(matches!(list(&phone, there), Err(Refusal::Authentication(_))));
+    assert!(list(&first, here).is_ok());
+}
+
+fn phone_of(world: &World) -> Identity {
+    let name = Name::parse("Sasha").unwrap();
+    let vault = world.identity("Sasha").vault;
+    let path = mandatum::agent::identity_path(&world.path("phone-vault").join("identities"), vault, &name);
+    Identity::load(&path, &mandatum::agent::Secret::copy_of(crate::support::PASSPHRASE.as_bytes())).unwrap()
+}
+
+fn request<C: Call>(gate: &dyn Gate, by: &Identity, session: Option<SessionId>, ask: C::Ask) -> Request<C::Ask> {
+    Request {
+        format: FORMAT,
+        vault: by.vault,
+        verb: C::VERB,
+        member: by.member,
+        unit: None,
+        nonce: gate.hello().unwrap().nonces[0],
+        session,
+        step_up: None,
+        seen: None,
+        ask,
+    }
+}
+
+fn frame<C: Call>(by: &Identity, request: &Request<C::Ask>) -> Frame {
+    let request = by.sign.sign(Topic::Request, serde_json::to_vec(request).unwrap());
+    Frame { verb: C::VERB, request, load: Vec::new() }
+}
+
+// -------------------------------------------------------------------------------- a broker that lies with its own keys
+
+/// The roster's ledger as this broker could have written it, with its own record key, after a change of one record.
+struct Roster {
+    directory: Directory,
+    unit: UnitId,
+    records: Vec<String>,
+    key: std::sync::Arc<SignKey>,
+}
+
+impl Roster {
+    fn of(world: &World) -> Self {
+        let (gate, olga) = (world.gate(), world.program("Olga"));
+        let charters: Vec<_> = gate.hello().unwrap().charters.iter().map(|blob| from_blob(blob).unwrap()).collect();
+        let mut directory = Directory::new(olga.identity().root, &charters).unwrap();
+        for line in olga.ask::<MemberListCall>(None, None, Nothing {}).unwrap() {
+            for admission in &line.admissions {
+                directory.admit(&from_blob(admission).unwrap()).unwrap();
+            }
+        }
+        let all = LogAsk { operator: None, member: None, since: None, denied: false };
+        let lines = olga.ask::<LogCall>(None, None, all).unwrap().lines;
+        let records = lines.into_iter().map(|line| String::from_utf8(line.record.encode()).unwrap()).collect();
+        let home = Home {
+            dir: world.path("state"),
+            disk: Arc::new(RealDisk),
+            keys: Arc::new(FileKeys::new(world.path("epoch-key"))),
+            entropy: Arc::new(System),
+        };
+        let key = Anchor::open(&home).unwrap().record_key();
+        Self { unit: directory.charter().roster, directory, records, key }
+    }
+
+    fn find(&self, part: &str) -> usize {
+        self.records.iter().position(|record| record.contains(part)).unwrap_or_else(|| panic!("{part}"))
+    }
+
+    fn audited(&self, directory: &Directory, changed: Option<(usize, String)>) -> Result<(), Flaw> {
+        let mut records = self.records.clone();
+        if let Some((at, record)) = changed {
+            assert_ne!(records[at], record);
+            records[at] = record;
+        }
+        let sign =
+            |record: String| Entry { salt: Digest([0; 32]), signed: self.key.sign(Topic::Record, record.into_bytes()) };
+        let entries: Vec<Entry> = records.into_iter().map(sign).collect();
+        Audit::new(directory, self.unit).take(&entries).map(drop)
+    }
+
+    fn with(&self, at: usize, from: &str, to: &str) -> Result<(), Flaw> {
+        self.audited(&self.directory, Some((at, self.records[at].replacen(from, to, 1))))
+    }
+}
+
+/// What no member signed, a broker with its own keys cannot put into the roster: another invitation, other keys under it,
+/// another admission, another device removed; nor a request by a device that was not in use.
+#[test]
+fn a_broker_cannot_invite_or_admit_by_itself() {
+    let world = with_phone();
+    let invitation = invite(&world, "Katya --role specialist");
+    let fingerprint = join(&world, "katya", "Katya", &invitation);
+    confirm(&world, "Katya", &fingerprint).done();
+    world.as_member("Olga", "device remove Sasha phone -y").done();
+    let roster = Roster::of(&world);
+    assert_eq!(roster.audited(&roster.directory, None), Ok(()));
+    let refused = |at: usize, from: &str, to: &str| {
+        assert_eq!(roster.with(at, from, to), Err(Flaw::Request(at as u64)), "{from}: {}", roster.records[at]);
+    };
+    // Only the outcome is the broker's to write; the request stands in it as bytes.
+    refused(roster.find("\"invited\":{\"invited\""), "\"roles\":[]", "\"roles\":[\"owner\"]");
+    let joined = roster.find("\"joined\"");
+    let blob = |identity: &Identity| serde_json::to_string(&to_blob(&identity.signed_bundle())).unwrap();
+    let phone = phone_of(&world);
+    refused(joined, &blob(&phone), &blob(&newcomer(&world, "Sasha")));
+    refused(joined, &blob(&phone), &blob(&world.identity("Lena")));
+    let admitted = roster.find("\"device_admitted\"");
+    refused(admitted, &phone.enc.recipient(), &newcomer(&world, "Sasha").enc.recipient());
+    refused(roster.find("\"device_removed\""), "\"device\":\"phone\"", "\"device\":\"first\"");
+    // By itself the broker removes, as after a restore, but neither invites nor admits.
+    for (event, verb) in [("\"invited\":{\"invited\"", "member_invite"), ("\"device_admitted\"", "member_confirm")] {
+        let at = roster.find(event);
+        let mut record: serde_json::Value = serde_json::from_str(&roster.records[at]).unwrap();
+        assert_eq!(record["verb"], verb);
+        for field in ["verb", "by", "request"] {
+            record[field] = serde_json::Value::Null;
+        }
+        let record: mandatum::ledger::Record = serde_json::from_value(record).unwrap();
+        let record = String::from_utf8(record.encode()).unwrap();
+        assert_eq!(roster.audited(&roster.directory, Some((at, record))), Err(Flaw::Request(at as u64)), "{event}");
+    }
+
+    // The same ledger, where the roster says that the device was removed before it began a session.
+    let session = roster
+        .records
+        .iter()
+        .rposition(|record| record.contains("session_began") && record.contains(&phone.sign.public().to_string()));
+    let session = session.expect("the phone was unlocked");
+    for (since, removed) in [(0, Some(1)), (i64::MAX, None)] {
+        let mut directory = roster.directory.clone();
+        directory.bound(phone.member, &phone.sign.public(), Instant(since), removed.map(Instant));
+        assert_eq!(roster.audited(&directory, None), Err(Flaw::Request(session as u64)));
+    }
 }
 
 /// What a member reads in bulk for a device of their own, a device of their own lacks.

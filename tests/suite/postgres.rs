@@ -38,6 +38,12 @@ again! {
         a_backup_made_while_others_write_verifies_when_it_is_restored;
 }
 
+/// Two brokers on one database and one state directory.
+#[test]
+fn a_killed_broker_is_followed_by_the_one_that_stood_by() {
+    on_postgres(crate::server::standby::a_standby_takes_over_and_nothing_is_released_twice_or_unrecorded);
+}
+
 fn text(text: &str) -> Text {
     Text::parse(text).unwrap()
 }

@@ -410,6 +410,10 @@ impl Source {
             Recorded::Mandate(Event::CodeReleased { credential, purpose, .. }) => {
                 (of(credential).unwrap_or_default(), purpose.clone())
             }
+            Recorded::Mandate(Event::Shared { grant, .. }) => {
+                let row = mandate.grant(*grant).and_then(|grant| self.row(grant.facts.row));
+                (row.map(|row| text(&row.system)).unwrap_or_default(), Text::default())
+            }
             Recorded::Mandate(Event::Granted { grant, .. }) => {
                 (self.row(grant.row).map(|row| text(&row.system)).unwrap_or_default(), Text::default())
             }

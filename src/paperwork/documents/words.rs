@@ -218,7 +218,7 @@ pub fn verb(lang: Lang, verb: Verb) -> &'static str {
     known.map_or(verb.name(), |(name, ru)| lang.pick(ru, name))
 }
 
-const VERBS: [(&str, &str); 49] = [
+const VERBS: [(&str, &str); 57] = [
     ("unlock", "начало сеанса"),
     ("lock", "конец сеанса"),
     ("step_up", "повторный второй фактор"),
@@ -229,6 +229,12 @@ const VERBS: [(&str, &str); 49] = [
     ("member_resume", "возобновление сотрудника"),
     ("member_factor", "новый второй фактор"),
     ("member_remove", "исключение сотрудника"),
+    ("member_invite", "приглашение"),
+    ("member_pending", "список приглашений"),
+    ("member_confirm", "подтверждение ключей"),
+    ("member_reject", "отклонение ключей"),
+    ("device_list", "список устройств"),
+    ("device_remove", "удаление устройства"),
     ("mandate_open", "открытие поручения"),
     ("mandate_list", "список поручений"),
     ("mandate_show", "просмотр поручения"),
@@ -243,11 +249,13 @@ const VERBS: [(&str, &str); 49] = [
     ("reuse", "проверка повтора секрета"),
     ("recipients", "запрос получателей"),
     ("grant", "допуск"),
+    ("wrap_share", "передача на своё устройство"),
     ("revoke", "отзыв"),
     ("fetch", "выдача секрета"),
     ("code", "выдача кода"),
     ("log", "чтение журнала"),
     ("extract", "выписка"),
+    ("checkpoint", "контрольная точка"),
     ("exposure", "перечень раскрытого"),
     ("verify", "проверка хранилища"),
     ("sweep", "уничтожение ключей по сроку"),

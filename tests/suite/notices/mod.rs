@@ -250,7 +250,7 @@ fn a_hostile_server_holds_nobody_up() {
         assert!(mailed.starts_with("mail: 127.0.0.1") && mailed.contains(mail), "{temper:?}: {mailed}");
         assert!(posted.starts_with("webhook: 127.0.0.1") && posted.contains(hook), "{temper:?}: {posted}");
         assert!(!format!("{report:?}").contains("hunter2"), "{report:?}");
-        assert!(took < Duration::from_secs(10), "{temper:?}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{temper:?}: {took:?}");
     }
     let elsewhere = receiver.got().iter().any(|posted| posted.path != "/in");
     assert!(!elsewhere, "a redirect was followed");

@@ -4,6 +4,7 @@ mod account;
 mod client;
 mod http;
 mod pinned;
+pub mod standby;
 
 use crate::support::World;
 use mandatum::api::ServeOptions;

@@ -204,7 +204,10 @@ fn head(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
         2 => {
             let text: Vec<&str> = note.split('\n').collect();
             let root: [u8; 32] = base64(text.get(2)?)?.try_into().ok()?;
-            signed(Checkpoint { size, root: mandatum::model::Digest(root) }, dice.one(&[keys.record(), &keys.stranger]))
+            signed(
+                Checkpoint { size, root: mandatum::model::Digest(root) },
+                dice.one::<&mandatum::agent::SignKey>(&[keys.record(), &keys.stranger]),
+            )
         }
         3 => other.ledger.checkpoint.clone(),
         4 => note.replacen('\n', "\r\n", 1),

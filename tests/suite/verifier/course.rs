@@ -545,7 +545,7 @@ fn amended(mandate: &Mandate, at: i64, dice: &mut Dice) -> Option<Value> {
     for _ in 0..=dice.below(2) {
         let row = live_row(mandate, dice)?;
         changes.push(match dice.below(8) {
-            0 | 1 => add_row(dice.one(SYSTEMS), mandate.term, dice),
+            0 | 1 => add_row(dice.one::<&str>(SYSTEMS), mandate.term, dice),
             2..=4 => json!({"set": {"row": row.id, "terms": terms(mandate.term, dice)}}),
             5 => json!({"remove": {"row": row.id}}),
             _ => {
