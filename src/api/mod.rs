@@ -6,6 +6,8 @@
 
 mod host;
 mod notices;
+#[cfg(test)]
+mod openapi;
 mod verbs;
 mod views;
 pub mod wire;
@@ -28,6 +30,7 @@ pub const FORMAT: u32 = 1;
 
 /// A request's signed content.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Request<A> {
     /// [`FORMAT`].
@@ -56,6 +59,7 @@ pub struct Request<A> {
 
 /// A head a member has seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Seen {
     /// Records.
@@ -76,6 +80,7 @@ pub struct Frame {
 
 /// What a broker says before anything else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     /// The vault.
@@ -109,13 +114,16 @@ pub trait Gate: Send + Sync {
 
 /// What a newcomer's program sends under an invitation: it is no member yet, so nothing of it is signed by one.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Joining {
     /// The invitation's one-time token.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub token: Zeroizing<String>,
     /// The keys made on the newcomer's machine, signed by themselves.
     pub bundle: Signed,
     /// The encoded TOTP seed of a new member; none for a further device of a member, who has one.
+    #[cfg_attr(test, schemars(with = "Option<Vec<u8>>"))]
     pub seed: Option<Zeroizing<Vec<u8>>>,
     /// A code that confirms the seed, or the member's own.
     pub code: String,
@@ -132,6 +140,7 @@ pub fn token_digest(token: &str) -> Digest {
 
 /// Where a broker is served, as a newcomer's program needs it. `serve` writes it into the state directory.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Served {
     /// The places, in the order to try.
@@ -154,6 +163,7 @@ pub trait Call {
 
 /// Why a broker does not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// A retrieval was denied, and recorded as such.

@@ -26,6 +26,16 @@ macro_rules! calls {
                 type Answer = $answer;
             }
         )+
+
+        /// Each verb with the schemas of what it asks, of its load and of its answer.
+        #[cfg(test)]
+        pub(super) fn schemas(of: &mut schemars::SchemaGenerator) -> Vec<(Verb, [schemars::Schema; 3])> {
+            vec![$((Verb::$verb, [
+                of.subschema_for::<calls!(@ask $($ask)*)>(),
+                of.subschema_for::<$load>(),
+                of.subschema_for::<$answer>(),
+            ]),)+]
+        }
     };
     (@ask $ask:ty) => { $ask };
 }
@@ -95,6 +105,7 @@ macro_rules! asks {
         $(
             $(#[$doc])*
             #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+            #[cfg_attr(test, derive(schemars::JsonSchema))]
             #[serde(deny_unknown_fields)]
             pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
         )+
@@ -570,6 +581,7 @@ asks! {
 
 /// A two-factor code; never recorded.
 #[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CodeLoad {
     /// Six digits.
@@ -578,6 +590,7 @@ pub struct CodeLoad {
 
 /// A new member's second factor; never recorded.
 #[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnrolLoad {
     /// The encoded seed.
@@ -588,6 +601,7 @@ pub struct EnrolLoad {
 
 /// Sealed secrets with their wraps.
 #[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SecretsLoad {
     /// One for each new version, in the order of the ask.
@@ -598,6 +612,7 @@ pub struct SecretsLoad {
 
 /// One version, sealed, and wrapped to everyone who may read it.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SecretLoad {
     /// Of which credential.
@@ -614,6 +629,7 @@ pub struct SecretLoad {
 
 /// One inner wrap.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WrapLoad {
     /// The place.
@@ -626,6 +642,7 @@ pub struct WrapLoad {
 
 /// One TOTP seed for the broker to keep.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SeedLoad {
     /// Of which credential.
@@ -644,6 +661,7 @@ impl SeedLoad {
 
 /// Wraps for a new grant.
 #[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WrapsLoad {
     /// One for each secret under the row.

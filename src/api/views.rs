@@ -15,6 +15,7 @@ macro_rules! views {
         $(
             $(#[$doc])*
             #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+            #[cfg_attr(test, derive(schemars::JsonSchema))]
             #[serde(deny_unknown_fields)]
             pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
         )+

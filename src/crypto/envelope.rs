@@ -56,6 +56,7 @@ pub type OuterKey = Key;
 
 /// The place of one wrap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ctx {
     /// The vault.
@@ -100,6 +101,7 @@ impl Ctx {
 
 /// What an author says of one wrap, signed under [`super::Topic::Statement`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// The place.

@@ -117,10 +117,14 @@ fn verify(key: &PublicKey, message: &[u8], sig: &[u8]) -> Result<(), Sealed> {
 
 /// Exact bytes with a signature over them. Opened only by [`Signed::open`], and never re-serialised.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Signed {
+    /// What is signed, byte for byte.
     bytes: Blob,
+    /// The Ed25519 public key that signed it.
     key: PublicKey,
+    /// The signature over the pre-authentication encoding, 64 bytes.
     sig: Blob,
 }
 

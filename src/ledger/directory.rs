@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What the owner root says of the vault, signed under [`Topic::Charter`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Charter {
     /// The vault.
@@ -28,6 +29,7 @@ pub struct Charter {
 
 /// What an owner says of a member, signed under [`Topic::Admission`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Admission {
     /// The member's keys, signed by the member under [`Topic::Bundle`].

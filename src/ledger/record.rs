@@ -10,6 +10,7 @@ const FORMAT: u32 = 1;
 
 /// How far the two halves were really held by two parties (DESIGN.md 3). Set by how the broker was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Assurance {
     /// Broker and members share one account: expiry, ledger and 2FA are promises of this program.
@@ -33,6 +34,7 @@ impl Assurance {
 
 /// Whether the broker believed its clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClockMark {
     /// It did.
@@ -43,6 +45,7 @@ pub enum ClockMark {
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Outcome {
     /// Something happened to a mandate.
@@ -57,6 +60,7 @@ pub enum Outcome {
 
 /// The facts of a record. Field order is the order in its JSON.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Of this format.

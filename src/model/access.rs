@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 /// Under which law a mandate's texts and clocks stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Jurisdiction {
     /// 152-ФЗ.
@@ -17,6 +18,7 @@ pub enum Jurisdiction {
 
 /// A mandate that was read from a file and is not in force: nothing opens under it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
     /// SHA-256 of the file.
@@ -29,6 +31,7 @@ pub struct Draft {
 
 /// The operator's written permission for somebody outside the agency (clause 1.2).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Permission {
     /// For whom.
@@ -45,6 +48,7 @@ pub struct Permission {
 
 /// What a member asks a lead for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Wish {
     /// Its id, chosen by the asking member's program.
@@ -63,6 +67,7 @@ pub struct Wish {
 
 /// A request for access and what became of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AccessRequest {
     /// What is asked.
     pub wish: Wish,
@@ -76,6 +81,7 @@ pub struct AccessRequest {
 
 /// What became of a request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// A grant was made for it.
@@ -100,6 +106,7 @@ pub enum Answer {
 
 /// What a review decided on one grant.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decision {
     /// It stays as it is.
@@ -117,6 +124,7 @@ pub enum Decision {
 
 /// One line of a review.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reviewed {
     /// Which grant.

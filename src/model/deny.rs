@@ -7,6 +7,7 @@ macro_rules! deny_codes {
     ($($variant:ident = $code:literal, $sentence:literal;)+) => {
         /// A deny code. Its text form is stable and is what records and exit code 3 print.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub enum Deny {
             $(#[doc = $sentence] #[serde(rename = $code)] $variant,)+
         }

@@ -19,6 +19,7 @@ pub struct FoldError(pub &'static str);
 
 /// One change of a mandate's access table.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RowChange {
     /// A new row.
@@ -57,6 +58,7 @@ pub enum RowChange {
 
 /// The facts of a grant.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GrantFacts {
     /// Its id.
@@ -77,6 +79,7 @@ pub struct GrantFacts {
 
 /// The facts of one version of a secret.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewVersion {
     /// 1 for the first.
@@ -93,6 +96,7 @@ pub struct NewVersion {
 
 /// The facts of a stored credential.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CredentialFacts {
     /// Its id.
@@ -119,6 +123,7 @@ pub struct CredentialFacts {
 
 /// What happened to a mandate.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// A mandate was opened.
@@ -361,6 +366,7 @@ pub enum Event {
 
 /// One released secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleasedItem {
     /// The credential.
@@ -373,6 +379,7 @@ pub struct ReleasedItem {
 
 /// One secret that a further device can open too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SharedItem {
     /// The credential.
@@ -383,6 +390,7 @@ pub struct SharedItem {
 
 /// What happened to the roster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RosterEvent {
     /// The vault was founded.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What kind of incident: the five of clause 4.2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentKind {
     /// A device was lost.
@@ -43,6 +44,7 @@ impl IncidentKind {
 
 /// What is said of an incident when it is opened.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IncidentFacts {
     /// Its id, the same in every mandate it reaches.
@@ -61,6 +63,7 @@ pub struct IncidentFacts {
 
 /// What was said or done in the course of an incident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// The operator was told.
@@ -87,6 +90,7 @@ impl Step {
 
 /// One entry of an incident's course.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct IncidentEntry {
     /// What.
     pub step: Step,
@@ -100,6 +104,7 @@ pub struct IncidentEntry {
 
 /// An incident as one mandate sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Incident {
     /// What was said when it was opened.
     pub facts: IncidentFacts,

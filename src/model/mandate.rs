@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 /// What access under a row allows on the platform.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// просмотр
@@ -75,6 +76,7 @@ impl Level {
 
 /// What a credential is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// User name and password.
@@ -137,6 +139,7 @@ impl Kind {
 
 /// The state of an account's second factor (clause 4.1).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SecondFactor {
     /// The seed is in the vault.
@@ -171,6 +174,7 @@ impl SecondFactor {
 
 /// How hard a secret is to guess, as its author's program found it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Strength {
     /// Not a secret a person chose (tokens, generated passwords).
@@ -185,6 +189,7 @@ pub enum Strength {
 
 /// Bounds of a row.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RowTerms {
     /// Data categories.
@@ -213,6 +218,7 @@ impl RowTerms {
 
 /// One line of the access table.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Row {
     /// Its id.
     pub id: RowId,
@@ -230,6 +236,7 @@ pub struct Row {
 
 /// One version of a secret.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Version {
     /// 1 for the first.
     pub number: u32,
@@ -249,6 +256,7 @@ pub struct Version {
 
 /// What was done about exposed versions outside this vault.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Settled {
     /// Up to this version.
     pub version: u32,
@@ -264,6 +272,7 @@ pub struct Settled {
 
 /// Who was asked to change a secret on its platform.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Asked {
     /// Whom.
     pub of: Text,
@@ -275,6 +284,7 @@ pub struct Asked {
 
 /// Where a token is revoked (RFC 7009), and where it can be tried without harm.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevocationPoint {
     /// The revocation endpoint.
@@ -287,6 +297,7 @@ pub struct RevocationPoint {
 
 /// A stored credential.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Credential {
     /// Its id.
     pub id: CredentialId,
@@ -324,6 +335,7 @@ impl Credential {
 
 /// Where a grant comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GrantOrigin {
     /// Stands with the lead's role; follows its row.
@@ -334,6 +346,7 @@ pub enum GrantOrigin {
 
 /// Why access ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Why {
     /// The term is over.
@@ -355,6 +368,7 @@ pub enum Why {
 
 /// When and why access ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ended {
     /// When.
     pub at: Instant,
@@ -364,6 +378,7 @@ pub struct Ended {
 
 /// A member's access under a row.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Grant {
     /// The facts it was made with, as narrowed since.
     pub facts: GrantFacts,
@@ -386,6 +401,7 @@ impl Grant {
 
 /// What an amendment did to one grant.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Narrowed {
     /// Which grant.
@@ -398,6 +414,7 @@ pub struct Narrowed {
 
 /// Where a mandate stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Read from a file and not in force.
@@ -417,6 +434,7 @@ pub enum Phase {
 
 /// The state of one mandate: the fold of its ledger.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mandate {
     /// Its unit.
     pub unit: UnitId,

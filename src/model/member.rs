@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 /// What a member may do; a person may hold several.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Members, roles, recovery; reads no secret by virtue of it.
@@ -39,6 +40,7 @@ impl Role {
 
 /// The public keys of one device of a member. Self-signed on that device, then admitted by an owner's signature.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// The vault it is for.
@@ -84,6 +86,7 @@ impl Device {
 
 /// What an owner invites a newcomer, or a member's further device, to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InvitedFacts {
     /// The digest of the one-time token; the token itself is in the invitation alone.
@@ -102,6 +105,7 @@ pub struct InvitedFacts {
 
 /// The paper that an outsider's admission will stand on: put on file when they are confirmed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InvitedPermission {
     /// The mandate it is under.

@@ -14,6 +14,8 @@ mod mandate;
 mod member;
 mod name;
 mod paper;
+#[cfg(test)]
+mod schema;
 mod settlement;
 mod time;
 mod verb;

@@ -5,9 +5,9 @@ use std::fmt;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// The longest name, in characters.
-const NAME_MAX: usize = 80;
+pub(super) const NAME_MAX: usize = 80;
 /// The longest free text (a purpose, a reason), in characters.
-const TEXT_MAX: usize = 500;
+pub(super) const TEXT_MAX: usize = 500;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

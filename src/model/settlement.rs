@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the operator wants done with the data (152-ФЗ; GDPR art. 28(3)(g)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// Given back, then deleted.
@@ -18,6 +19,7 @@ pub enum Choice {
 
 /// One piece of evidence for the closing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Evidence {
     /// Access of a credential was taken away on its platform.
@@ -62,6 +64,7 @@ pub enum Evidence {
 
 /// Evidence with who recorded it and when.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Recorded {
     /// What.
     pub evidence: Evidence,

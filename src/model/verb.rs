@@ -8,6 +8,7 @@ macro_rules! verbs {
     ($($variant:ident = $name:literal, $doc:literal;)+) => {
         /// Everything a member can ask of the broker.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub enum Verb { $(#[doc = $doc] #[serde(rename = $name)] $variant,)+ }
 
         impl Verb {

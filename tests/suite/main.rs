@@ -10,6 +10,7 @@ mod killed;
 mod ledger;
 mod matrix;
 mod notices;
+mod openapi;
 mod paper;
 mod postgres;
 mod restore;

@@ -81,8 +81,13 @@ impl Voice {
         Frame { verb, request, load: load.to_vec() }
     }
 
+    /// Also holds what is asked and answered against the documented API.
     fn send(&self, gate: &dyn Gate, asked: &Asked, step_up: Option<Nonce>) -> Result<Vec<u8>, Refusal> {
-        gate.call(self.frame(asked.verb, &self.request(gate, asked, step_up), &asked.load))
+        let request = self.request(gate, asked, step_up);
+        let frame = || self.frame(asked.verb, &request, &asked.load);
+        let answer = gate.call(frame());
+        crate::openapi::check(&frame(), &answer);
+        answer
     }
 
     /// Sends a request that needs no fresh code, and reads the answer.

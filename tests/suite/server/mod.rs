@@ -1,6 +1,7 @@
 //! The broker over connections: real servers, real sockets, real TLS; and what must not come through them.
 
 mod account;
+mod client;
 mod http;
 mod pinned;
 pub mod standby;
