@@ -26,7 +26,8 @@ pub const CHANGES: &[(&str, Change)] = &[
     ("an event and what asks for it, signed anew", event_token),
     ("an event and what asks for it, signed anew", event_token),
     ("an event and what asks for it, signed anew", event_token),
-    ("another author or verb, signed anew", author),
+    ("another author, verb, unit or object, signed anew", author),
+    ("another author, verb, unit or object, signed anew", author),
     ("a record or request of another signer", other_signer),
     ("records dropped, doubled or exchanged", records_moved),
     ("the head", head),
@@ -156,7 +157,7 @@ fn event_token(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> 
     sealed(ledger)
 }
 
-/// The author, the verb or the request of a record changed, in the request too where there is one.
+/// Who asked, by which verb, about what: changed in the record, in its request, or in both.
 fn author(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
     let mut ledger = course.ledger.clone();
     let at = dice.below(ledger.entries.len());
@@ -164,7 +165,10 @@ fn author(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
     let signed = request_of(&ledger, at).map(|(_, request)| request);
     let mut body: Value = serde_json::from_slice(signed.as_ref().map_or(b"{}", Signed::unverified_bytes)).ok()?;
     let (member, verb) = (*dice.one(&ledger.people.all()), json!(dice.one(Verb::ALL)));
-    match dice.below(6) {
+    match dice.below(9) {
+        6 => body["unit"] = json!(dice.hex(16)),
+        7 => body["ask"]["of"] = json!([dice.one(&["Another", "Romashka"])]),
+        8 => body["ask"]["items"] = json!([{"credential": dice.hex(16), "grant": dice.hex(16)}]),
         0 => record["verb"] = if record["verb"].is_null() { verb } else { Value::Null },
         1 => record["by"] = if record["by"].is_null() { json!(member) } else { Value::Null },
         2 => record["request"] = Value::Null,

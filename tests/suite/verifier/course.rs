@@ -322,6 +322,7 @@ fn next(mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Option<
         _ if dice.chance(8) => *dice.one(&[lead, anybody, nobody]),
         "expired" | "destroyed" | "restarted" | "reissued" => nobody,
         "revoked" | "ended" | "closed" | "extracted" if dice.chance(30) => nobody,
+        "released" | "code_released" | "shared" if dice.chance(20) => anybody,
         "released" | "code_released" => holder(mandate, &fields).or(anybody),
         "shared" if dice.chance(50) => holder(mandate, &fields).or(anybody),
         "requested" | "rotation_asked" | "evidenced" | "settled" | "permitted" | "extracted" | "revoked" => anybody,
@@ -588,7 +589,7 @@ fn incident(mandate: &Mandate, ledger: &Ledger, at: i64, note: &str, dice: &mut 
     }
     let kinds =
         ["device_lost", "password_compromised", "unauthorised_access", "misdirected_transfer", "security_incident"];
-    let id = if dice.chance(4) { known(mandate.incidents.iter().map(|i| i.facts.id), dice)? } else { dice.hex(16) };
+    let id = if dice.chance(10) { known(mandate.incidents.iter().map(|i| i.facts.id), dice)? } else { dice.hex(16) };
     Some(json!({"facts": {"id": id, "kind": dice.one(&kinds), "member": member, "detected": at - 5,
         "since": dice.one(&[None, Some(-5), Some(at)]), "note": note}, "grants": grants}))
 }
@@ -688,7 +689,7 @@ fn granted(mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Opti
     if dice.chance(3) {
         levels = dice.some(&Level::all().collect::<Vec<_>>()).into_iter().collect();
     }
-    let origin = if dice.chance(97) { GrantOrigin::Given } else { GrantOrigin::Lead };
+    let origin = if dice.chance(94) { GrantOrigin::Given } else { GrantOrigin::Lead };
     let answers = request.map(|request| request.wish.id);
     Some(json!({"grant": {"id": dice.hex(16), "member": member, "row": row.id, "levels": levels, "purposes": purposes,
         "term": term, "origin": origin}, "answers": answers}))
