@@ -30,6 +30,7 @@ pub const CHANGES: &[(&str, Change)] = &[
     ("another author, verb, unit or object, signed anew", author),
     ("a record or request of another signer", other_signer),
     ("records dropped, doubled or exchanged", records_moved),
+    ("a release for a request that was used", used_twice),
     ("the head", head),
     ("a charter, signed anew", charter_token),
     ("an admission, signed anew", admission_token),
@@ -244,6 +245,20 @@ fn records_moved(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec
             name_no_state(&mut ledger, 0);
         }
     }
+    sealed(ledger)
+}
+
+fn used_twice(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
+    let mut ledger = course.ledger.clone();
+    let releases: Vec<usize> =
+        (0..ledger.entries.len()).filter(|at| ledger.text(*at).contains("released\":{")).collect();
+    let again = *releases.get(dice.below(releases.len()))?;
+    // Right after it, while the grant is surely live, and nothing follows.
+    let text = ledger.text(again).replacen(&format!("\"seq\":{again},"), &format!("\"seq\":{},", again + 1), 1);
+    ledger.entries.truncate(again + 1);
+    ledger.entries.push(ledger.entries[again].clone());
+    ledger.rewrite(again + 1, text);
+    name_no_state(&mut ledger, again);
     sealed(ledger)
 }
 

@@ -1,7 +1,7 @@
 //! The course of a mandate by the dice: events that follow, and some that do not.
 
 use super::dice::Dice;
-use super::edit::edited;
+use super::edit::{edited, with_id_of};
 use super::forge::Ledger;
 use mandatum::crypto::{Signed, Topic};
 use mandatum::ledger::{Assurance, Audited, ClockMark, Outcome, Record};
@@ -95,7 +95,8 @@ impl Course {
             Some(mandate) => next(mandate, &self.ledger, self.at, dice),
         };
         let Some(step) = step else { return };
-        let Some((event, written)) = typed(step.event, dice) else { return };
+        let known = if self.ledger.entries.is_empty() { String::new() } else { self.ledger.text_of_any(dice) };
+        let Some((event, written)) = typed(step.event, &known, dice) else { return };
         if step.by.is_some_and(|by| !self.ledger.keys.members.contains_key(&by)) {
             return; // a lead of an edited event, who can sign nothing
         }
@@ -159,11 +160,13 @@ impl Course {
     }
 }
 
-/// The event, now and then with an edit that leaves it one.
-fn typed(event: Value, dice: &mut Dice) -> Option<(Event, Value)> {
+/// The event, now and then with an edit that leaves it one, or with an id in it that stands for something else.
+fn typed(event: Value, known: &str, dice: &mut Dice) -> Option<(Event, Value)> {
     let mut written = event;
     for _ in 0..dice.below(3) * usize::from(dice.chance(45)) {
-        let edit = serde_json::from_str::<Value>(&edited(&written.to_string(), dice)).ok();
+        let text = written.to_string();
+        let edit = if dice.chance(50) { edited(&text, dice) } else { with_id_of(&text, known, dice) };
+        let edit = serde_json::from_str::<Value>(&edit).ok();
         if let Some(edit) = edit.filter(|edit| serde_json::from_value::<Event>(edit.clone()).is_ok()) {
             written = edit;
         }
@@ -480,9 +483,10 @@ fn fields(name: &str, mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Di
         }
         "shared" => {
             let grant = live.get(dice.below(live.len()))?;
-            let items: Vec<Value> = mandate.credentials_of(grant.facts.row).filter_map(shared_item).collect();
-            let other = mandate.credentials.iter().filter(|_| dice.chance(5)).filter_map(shared_item);
-            let items: Vec<Value> = other.chain(items).collect();
+            let under = |credential: &&Credential| credential.row == grant.facts.row;
+            let shared: Vec<&Credential> =
+                mandate.credentials.iter().filter(|credential| under(credential) || dice.chance(10)).collect();
+            let items: Vec<Value> = shared.iter().filter_map(|credential| shared_item(credential, dice)).collect();
             json!({"grant": grant.facts.id, "device": dice.hex(32), "items": dice.some(&items)})
         }
         "ended" => json!({"why": why(text, dice)}),
@@ -652,7 +656,7 @@ fn second_factor(at: i64, text: &str, dice: &mut Dice) -> Value {
 fn rotated(mandate: &Mandate, at: i64, text: &str, dice: &mut Dice) -> Option<Value> {
     let credential = mandate.credentials.get(dice.below(mandate.credentials.len()))?;
     let last = credential.current.as_ref().map_or(0, |version| version.number);
-    let number = if dice.chance(4) { last } else { last + 1 };
+    let number = if dice.chance(15) { last + 2 * u32::from(dice.chance(50)) } else { last + 1 };
     let second = second_factor(at, text, dice);
     let (new, second) = (dice.chance(50).then(|| version(number, dice)), dice.chance(50).then_some(second));
     Some(json!({"credential": credential.id, "version": new, "second_factor": second}))
@@ -705,8 +709,8 @@ fn item(mandate: &Mandate, grant: &Grant, dice: &mut Dice) -> Option<Value> {
     Some(json!({"credential": known(under, dice)?, "version": dice.below(3), "grant": grant.facts.id}))
 }
 
-fn shared_item(credential: &Credential) -> Option<Value> {
-    let version = credential.current.as_ref()?.number;
+fn shared_item(credential: &Credential, dice: &mut Dice) -> Option<Value> {
+    let version = credential.current.as_ref()?.number + u32::from(dice.chance(10));
     Some(json!({"credential": credential.id, "version": version}))
 }
 

@@ -29,6 +29,21 @@ pub fn edited(text: &str, dice: &mut Dice) -> String {
     format!("{}{new}{}", &text[..token.start], &text[token.end..])
 }
 
+/// A JSON text with one id in it exchanged for another one that stands in it or in the other text.
+pub fn with_id_of(text: &str, other: &str, dice: &mut Dice) -> String {
+    let ids = |text: &str| -> Vec<Range<usize>> {
+        tokens(text).into_iter().filter(|range| range.len() == "\"\"".len() + 32).collect()
+    };
+    let (here, there) = (ids(text), ids(other));
+    if here.is_empty() {
+        return text.to_owned();
+    }
+    let place = dice.one(&here).clone();
+    let own = dice.one(&here).clone();
+    let id = if there.is_empty() || dice.chance(20) { &text[own] } else { &other[dice.one(&there).clone()] };
+    format!("{}{id}{}", &text[..place.start], &text[place.end..])
+}
+
 const ODD: &[&str] = &[
     "null",
     "true",

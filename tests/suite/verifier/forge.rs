@@ -153,6 +153,10 @@ impl Ledger {
         String::from_utf8(self.entries[at].signed.unverified_bytes().to_vec()).unwrap()
     }
 
+    pub fn text_of_any(&self, dice: &mut Dice) -> String {
+        self.text(dice.below(self.entries.len()))
+    }
+
     /// Writes a record anew, signed by the broker's own key.
     pub fn rewrite(&mut self, at: usize, text: String) {
         self.entries[at].signed = self.keys.record().sign(Topic::Record, text.into_bytes());
