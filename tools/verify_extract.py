@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verify a mandatum extract without mandatum.
 
-    verify_extract.py EXTRACT [--root FINGERPRINT] [--json]
+    verify_extract.py EXTRACT [--root FINGERPRINT] [--checkpoint NOTE-FILE]… [--json]
 
 Prints one line of verdict. Exit code 0: the extract holds; 6: it does not, or is not an extract; 7: the file cannot be
 read. It needs Python 3.9 or newer and the package `cryptography`, nothing else: no vault, no network.
@@ -16,6 +16,7 @@ import datetime
 import functools
 import hashlib
 import json
+import pathlib
 import re
 import sys
 import unicodedata
@@ -327,15 +328,16 @@ last_line     = checkpoint:string
 charter       = vault:id number:u32 roster:id record_key:key checkpoint_key:key recovery:string
 role          = owner | lead | specialist | auditor | external
 admission     = bundle:signed roles:<role> by:id?
-bundle        = vault:id member:id name:name sign:key enc:string
+bundle        = vault:id member:id name:name device:name sign:key enc:string
 
 verb          = unlock | lock | step_up | member_add | member_list | member_role | member_suspend | member_resume
-                | member_factor | member_remove | mandate_open | mandate_import | mandate_answer | mandate_activate
+                | member_factor | member_remove | member_invite | member_pending | member_confirm | member_reject
+                | device_list | device_remove | mandate_open | mandate_import | mandate_answer | mandate_activate
                 | mandate_permit | mandate_evidence | mandate_list | mandate_show | mandate_amend | mandate_end
                 | mandate_settle | mandate_close | credential_add | credential_rotate | credential_list | locate
-                | reuse | recipients | grant | revoke | request | deny | review | rotation_ask | incident_open
-                | incident_note | incident_close | incident_list | fetch | code | log | extract | exposure | verify
-                | sweep | due | status | backup | confirm_clock
+                | reuse | recipients | grant | wrap_share | revoke | request | deny | review | rotation_ask
+                | incident_open | incident_note | incident_close | incident_list | fetch | code | log | extract
+                | checkpoint | exposure | verify | sweep | due | status | backup | confirm_clock
 deny          = MANDATE_NOT_ACTIVE | TERM_NOT_STARTED | TERM_EXPIRED | GRANT_LOCKED | NOT_GRANTED | ROLE_FORBIDS
                 | MFA_REQUIRED | MFA_REPLAYED | PURPOSE_REQUIRED | PURPOSE_OUTSIDE_ROW | SECRET_DESTROYED
                 | CLOCK_SUSPECT | LEDGER_UNAVAILABLE | VAULT_ROLLED_BACK
@@ -370,6 +372,7 @@ incident_facts = id:id kind:incident_kind member:id? detected:instant since:inst
 step          = notice | instruction | execution | finding
 narrowed      = grant:id until:instant ended:bool
 item          = credential:id version:u32 grant:id
+shared_item   = credential:id version:u32
 
 event         = opened: operator:name contract:text signed:date until:date zone:zone term:term
                     jurisdiction:jurisdiction leads:[id] rows:[row_change] grants:[facts]
@@ -396,6 +399,7 @@ event         = opened: operator:name contract:text signed:date until:date zone:
                 | destroyed: grants:[id] epoch:u64
                 | released: items:[item] purpose:text
                 | code_released: credential:id grant:id purpose:text
+                | shared: grant:id device:key items:[shared_item]
                 | ended: why:why
                 | settled: credential:id version:u32 because:text confirmed:text?
                 | closed: retain_until:instant
@@ -556,7 +560,7 @@ def open_charters(root, charters):
 
 
 def open_admissions(root, vault, admissions):
-    """Members by id: their bundle, and whether they ever were owner."""
+    """Members by id: the bundles of their devices, and whether they ever were owner."""
     members = {}
     for at, signed in enumerate(admissions):
         what = f"admission {at + 1}"
@@ -565,16 +569,26 @@ def open_admissions(root, vault, admissions):
             signer = root
         else:
             require(members.get(claimed["by"], {}).get("was_owner"), f"{what}: who admits was no owner")
-            signer = members[claimed["by"]]["bundle"]["sign"]
+            signer = key_of(members[claimed["by"]], signed, what)
         open_signed(signed, "mandatum-admission-v1", signer, what)
         bundle = parse(from_base64(claimed["bundle"]["bytes"]), "bundle", what)
         open_signed(claimed["bundle"], "mandatum-bundle-v1", bundle["sign"], what)
         require(bundle["vault"] == vault, f"{what} is of another vault")
-        before = members.get(bundle["member"])
-        require(before is None or before["bundle"] == bundle, f"{what} changes a member's keys")
-        was_owner = "owner" in claimed["roles"] or (before is not None and before["was_owner"])
-        members[bundle["member"]] = {"bundle": bundle, "was_owner": was_owner}
+        for known in (known for member in members.values() for known in member["bundles"]):
+            other = known["sign"] != bundle["sign"] and known["enc"] != bundle["enc"]
+            require(other or known == bundle, f"{what} gives a key to another device")
+        member = members.setdefault(bundle["member"], {"bundles": [], "was_owner": False})
+        require(all(known["name"] == bundle["name"] for known in member["bundles"]), f"{what} changes a member's name")
+        if bundle not in member["bundles"]:
+            member["bundles"].append(bundle)
+        member["was_owner"] |= "owner" in claimed["roles"]
     return members
+
+
+def key_of(member, signed, what):
+    """The key a SIGNED names, if it is of one of the member's devices."""
+    require(signed["key"] in [bundle["sign"] for bundle in member["bundles"]], f"{what} is signed by another key")
+    return signed["key"]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -589,7 +603,7 @@ def open_request(record, members):
         require(alone, "it names a member, a verb or a request, and not all three")
         return None
     require(record["by"] in members, "its member was not admitted")
-    key = members[record["by"]]["bundle"]["sign"]
+    key = key_of(members[record["by"]], record["request"], "its request")
     request = load_request(open_signed(record["request"], "mandatum-request-v1", key, "its request"))
     require(isinstance(request, dict), "its request is no object")
     require(request.get("vault") == record["vault"], "its request is of another vault")
@@ -623,6 +637,7 @@ FOLLOWS = {
     "closed": ("mandate_close", "", "must"),
     "extracted": ("extract", "", "must"),
     "revoked": ("revoke member_remove member_role grant", "", None),
+    "shared": ("wrap_share", "grant device items", None),
     "released": ("fetch", "", None),
     "code_released": ("code", "", None),
 }
@@ -680,8 +695,8 @@ ONLY_IN = {
 NEVER_IN = {
     "active": {"answered", "activated", "closed"},
     "ended": {
-        "answered", "activated", "amended", "credentials_added", "granted", "released", "code_released", "ended",
-        "requested", "reviewed", "permitted",
+        "answered", "activated", "amended", "credentials_added", "granted", "released", "code_released", "shared",
+        "ended", "requested", "reviewed", "permitted",
     },
 }  # fmt: skip
 BY_LEADS = {"answered", "activated", "amended", "credentials_added", "rotated", "request_denied", "reviewed", "granted"}
@@ -746,6 +761,8 @@ class Mandate:
             require(all(self.holds(item["grant"], by) for item in e["items"]), "released to who holds no live grant")
         if name == "code_released":
             require(self.holds(e["grant"], by), "released to who holds no live grant")
+        if name == "shared":
+            require(by in self.leads or self.holds(e["grant"], by), "shared by who neither leads nor holds the grant")
 
     def holds(self, grant, member):
         return any(
@@ -912,6 +929,15 @@ class Mandate:
         for id in e["replaced"]:
             self.grant(id)["destroyed"] = at
         self.add_grants(e["grants"], at)
+
+    def apply_shared(self, e, by, at):
+        grant = self.grant(e["grant"])
+        require(grant["ended"] is None and e["items"], "nothing is shared, or under a grant that has ended")
+        for item in e["items"]:
+            credential = self.credential(item["credential"])
+            require(credential["row"] == grant["facts"]["row"], "a credential of another row is shared")
+            current = credential["current"]
+            require(current and current["number"] == item["version"], "another version than the current one is shared")
 
     def apply_nothing(self, e, by, at):
         pass
@@ -1110,19 +1136,28 @@ def tree_root(leaves):
     return hashlib.sha256(b"\x01" + tree_root(leaves[:split]) + tree_root(leaves[split:])).digest()
 
 
-def check_checkpoint(note, charter, unit, leaves):
-    origin = f"mandatum/{charter['vault']}/{unit}"
-    root = tree_root(leaves)
-    text = f"{origin}\n{len(leaves)}\n{base64.b64encode(root).decode()}\n"
-    require(note.startswith(text + "\n"), "the checkpoint is not of these records")
-    signature = re.fullmatch(f"— {re.escape(origin)} ([^ \n]+)\n", note[len(text) + 1 :])
-    require(signature, "the checkpoint has not exactly one signature")
-    signed = from_base64(signature[1])
-    key = bytes.fromhex(charter["checkpoint_key"])
-    key_id = hashlib.sha256(origin.encode() + b"\n\x01" + key).digest()[:4]
-    good = signed[:4] == key_id and is_signature(key, text.encode("utf-8"), signed[4:])
-    require(good, "the checkpoint is not signed by the broker's checkpoint key")
-    return root
+def open_checkpoint(note, charters, unit):
+    """The number of records and the root of a note that one of these charters' checkpoint keys signed."""
+    origin = f"mandatum/{charters[0]['vault']}/{unit}"
+    form = f"({re.escape(origin)}\n(0|[1-9][0-9]*)\n([^ \n]+)\n)\n— {re.escape(origin)} ([^ \n]+)\n"
+    found = re.fullmatch(form, note)
+    require(found, "the checkpoint is not one, or of another ledger")
+    text, size, root, signature = found.groups()
+    signed = from_base64(signature)
+    for key in (bytes.fromhex(charter["checkpoint_key"]) for charter in charters):
+        key_id = hashlib.sha256(origin.encode() + b"\n\x01" + key).digest()[:4]
+        if signed[:4] == key_id and is_signature(key, text.encode("utf-8"), signed[4:]):
+            return int(size), from_base64(root)
+    raise Refused("the checkpoint is not signed by the broker's checkpoint key")
+
+
+def hold_against(note, charters, unit, leaves):
+    """An earlier checkpoint: the first leaves must still be those it was signed over."""
+    size, root = open_checkpoint(note.replace("\r\n", "\n"), charters, unit)
+    require(size <= len(leaves), f"{size} records were there before and {len(leaves)} are here: records are missing")
+    same = tree_root(leaves[:size]) == root
+    require(same, f"the first {size} records are not those of before: history was rewritten")
+    return size, root
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1182,8 +1217,11 @@ def ask_of(request):
     return request["ask"] if isinstance(request.get("ask"), dict) else {}
 
 
-def verify(data, root=None):
-    """The report on an extract. Raises Refused where anything does not hold."""
+def verify(data, root=None, notes=()):
+    """The report on an extract. Raises Refused where anything does not hold.
+
+    `notes` are earlier checkpoints: pairs of a name and a text.
+    """
     head, lines, note = read_lines(data)
     print_of_root = fingerprint(head["root"])
     require(root in (None, print_of_root), f"it is signed by root {print_of_root}, not by {root}")
@@ -1191,7 +1229,8 @@ def verify(data, root=None):
     members = open_admissions(head["root"], charters[0]["vault"], head["admissions"])
     records = [open_record(line, at, charters, head["unit"]) for at, line in enumerate(lines)]
     leaves = [leaf(line["salt"], line["record"].encode("utf-8")) for line in lines]
-    tree = check_checkpoint(note, charters[-1], head["unit"], leaves)
+    size, tree = open_checkpoint(note, charters[-1:], head["unit"])
+    require((size, tree) == (len(leaves), tree_root(leaves)), "the checkpoint is not of these records")
     mandate, released = None, set()
     for at, record in enumerate(records):
         try:
@@ -1199,6 +1238,8 @@ def verify(data, root=None):
         except Refused as fault:
             raise Refused(f"record {at}: {fault}") from None
     require(mandate is not None, "there are no records")
+    held = [(name, *hold_against(text, charters, head["unit"], leaves)) for name, text in notes]
+    covered = max((size for _, size, _ in held), default=None)
     solo = any(record["assurance"] == "solo" for record in records)
     return {
         "operator": mandate.operator,
@@ -1209,6 +1250,9 @@ def verify(data, root=None):
         "root_checked": root is not None,
         "denials": sum(variant(record["outcome"])[0] == "denied" for record in records),
         "assurance": "solo" if solo else "account or host",
+        "checkpoints": [{"file": name, "records": size, "root_hash": root.hex()} for name, size, root in held],
+        "covered": covered,
+        "covered_at": records[covered - 1]["at"] if covered else None,
     }
 
 
@@ -1217,10 +1261,10 @@ def verify(data, root=None):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def verdict(data, root=None):
+def verdict(data, root=None, notes=()):
     """Exit code and report."""
     try:
-        return 0, verify(data, root)
+        return 0, verify(data, root, notes)
     except Refused as fault:
         return 6, {"error": {"exit": 6, "message": str(fault)}}
 
@@ -1228,11 +1272,12 @@ def verdict(data, root=None):
 def sentence(code, report):
     if code:
         return f"The extract does not hold: {report['error']['message']}"
+    held = "" if report["covered"] is None else f" Records before {report['covered']} are those of your checkpoint."
     checked = "as given" if report["root_checked"] else "not compared with anything: give --root"
     return (
         f"The extract holds: {report['records']} records of the mandate of {report['operator']} (contract "
         f"{report['contract']}), {report['denials']} denials, head {report['root_hash']}, assurance "
-        f"'{report['assurance']}', root {report['root_fingerprint']} ({checked})."
+        f"'{report['assurance']}', root {report['root_fingerprint']} ({checked}).{held}"
     )
 
 
@@ -1247,6 +1292,9 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("extract", metavar="EXTRACT", nargs="?", help="the file the agency handed out")
     arguments.add_argument("--root", metavar="FINGERPRINT", help="the root fingerprint, as the agency gave it to you")
+    arguments.add_argument(
+        "--checkpoint", metavar="FILE", action="append", default=[], help="a checkpoint that was received earlier"
+    )
     arguments.add_argument("--json", action="store_true", help="print the report as JSON")
     arguments.add_argument("--stream", action="store_true", help="answer many extracts on standard input")
     asked = arguments.parse_args()
@@ -1258,10 +1306,11 @@ def main():
     try:
         with open(asked.extract, "rb") as file:
             data = file.read()
-    except OSError as fault:
-        print(f"{asked.extract}: {fault.strerror}", file=sys.stderr)
+        notes = [(name, pathlib.Path(name).read_bytes().decode("utf-8")) for name in asked.checkpoint]
+    except (OSError, UnicodeDecodeError) as fault:
+        print(fault, file=sys.stderr)
         return 7
-    code, report = verdict(data, asked.root)
+    code, report = verdict(data, asked.root, notes)
     print(json.dumps(report, ensure_ascii=False, indent=2) if asked.json else sentence(code, report))
     return code
 

@@ -11,6 +11,8 @@ mod changes;
 mod course;
 #[path = "verifier/dice.rs"]
 mod dice;
+#[path = "verifier/edit.rs"]
+mod edit;
 #[path = "verifier/forge.rs"]
 mod forge;
 
@@ -48,15 +50,86 @@ fn two_verifiers_say_the_same_of_every_extract() {
         }
         last = course;
     }
+    for waiting in [500, 501] {
+        let crowded = Course::crowded(waiting, &mut Dice::new(seed));
+        other.compare("so many requests wait", seed, crowded.ledger.write());
+    }
     let said = other.finish();
     for (name, (holds, not)) in &said {
         eprintln!("{name}: {holds} hold, {not} do not");
     }
     assert_eq!(said["as it was made"], (ledgers, 0), "every ledger that was made by the rules holds");
+    assert_eq!(said["so many requests wait"], (1, 1), "500 may wait");
     let changed: Vec<(u64, u64)> =
         said.iter().filter(|(name, _)| **name != "as it was made").map(|(_, n)| *n).collect();
     let not: u64 = changed.iter().map(|(_, not)| not).sum();
     assert!(not * 10 > ledgers * u64::try_from(CHANGES_EACH).unwrap() * 8, "changes are found: {not}");
+}
+
+/// What the program itself hands out, and not only what is made by hand here.
+#[test]
+fn the_other_verifier_reads_what_the_program_hands_out() {
+    let Some(python) = python_or_skip() else { return };
+    let world = crate::support::World::with_mandate();
+    world.as_member("Sasha", "fetch Romashka/CRM --field password").done();
+    world.as_member("Sasha", "fetch Romashka/Bot --field token").ended(4);
+    world.as_member("Lena", "credential rotate Romashka/CRM --generate").done();
+    let out = world.path("extract");
+    let given = world.as_member("Olga", &format!("extract Romashka --out {} --json", out.display())).done().json();
+    let said = |root: &str| {
+        let mut theirs = Command::new(python);
+        let answer = theirs.arg(script()).arg(&out).args(["--json", "--root", root]).output().unwrap();
+        (answer.status.code(), serde_json::from_slice::<Value>(&answer.stdout).unwrap())
+    };
+    let (code, report) = said(given["root_fingerprint"].as_str().unwrap());
+    assert_eq!((code, &report["root_hash"], &report["records"]), (Some(0), &given["root_hash"], &given["records"]));
+    let ours = world.as_member("Olga", &format!("verify {} --json", out.display())).done().json();
+    for (field, ours) in ours.as_object().unwrap().iter().filter(|(field, _)| *field != "root_checked") {
+        assert_eq!(report[field], *ours, "{field}");
+    }
+    assert_eq!(said("34dd-8945-0b67-2065-b5d7-f00a-0d00-80fa").0, Some(6), "of another agency");
+}
+
+/// An earlier checkpoint fits, or does not, by both: of fewer records, of more, of others, changed, of another ledger.
+#[test]
+fn two_verifiers_hold_an_earlier_checkpoint_alike() {
+    let Some(python) = python_or_skip() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut course, other) = (Course::new(&mut Dice::new(7)), course(8));
+    course.grow(9, &mut Dice::new(7));
+    let mut earlier = course.ledger.clone();
+    earlier.entries.truncate(5);
+    earlier.seal();
+    let mut others = course.ledger.clone();
+    others.entries.swap(1, 2);
+    others.seal();
+    let mut longer = course.ledger.clone();
+    longer.entries.push(course.ledger.entries[0].clone());
+    longer.seal();
+    let whole = course.ledger.checkpoint.clone();
+    let notes = [
+        (true, whole.clone()),
+        (true, earlier.checkpoint.clone()),
+        (false, others.checkpoint),
+        (false, longer.checkpoint),
+        (false, other.ledger.checkpoint),
+        (false, earlier.checkpoint.replacen("\n5\n", "\n4\n", 1)),
+        (false, whole + "\n"),
+    ];
+    let file = course.ledger.write();
+    let verified = verify_extract(&file[..], None, |_| ()).unwrap();
+    std::fs::write(dir.path().join("extract"), &file).unwrap();
+    for (fits, note) in notes {
+        assert_eq!(verified.hold_against(&note).is_ok(), fits, "{note}");
+        std::fs::write(dir.path().join("note"), &note).unwrap();
+        let mut theirs = Command::new(python);
+        theirs.arg(script()).args(["extract", "--json", "--checkpoint", "note"]).current_dir(dir.path());
+        let answer = theirs.output().unwrap();
+        assert_eq!(answer.status.code(), Some(if fits { 0 } else { 6 }), "{note}");
+        let report: Value = serde_json::from_slice(&answer.stdout).unwrap();
+        let covered = verified.hold_against(&note).ok().map(|held| held.size);
+        assert_eq!(report["covered"].as_u64(), covered, "{note}");
+    }
 }
 
 /// A ledger that holds.
@@ -105,16 +178,9 @@ struct Other {
 impl Other {
     /// None where there is no Python with the package it needs.
     fn start() -> Option<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/verify_extract.py");
-        let Some(python) = python() else {
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: no python3 with the package 'cryptography': tools/verify_extract.py is not compared with us"
-            );
-            return None;
-        };
+        let python = python_or_skip()?;
         let child =
-            Command::new(python).arg(script).arg("--stream").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+            Command::new(python).arg(script()).arg("--stream").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let (cases, take) = sync_channel(32);
@@ -183,6 +249,21 @@ fn keep(case: &Case) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, &case.file).unwrap();
     path.display().to_string()
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/verify_extract.py")
+}
+
+/// A Python that has what the other verifier needs. Where there is none, the line goes straight to standard error, so
+/// that it is seen in a run that passes.
+fn python_or_skip() -> Option<&'static str> {
+    let found = python();
+    if found.is_none() {
+        let skipped = "SKIPPED: no python3 with the package 'cryptography': tools/verify_extract.py is not compared";
+        let _ = writeln!(std::io::stderr(), "{skipped}");
+    }
+    found
 }
 
 /// A Python that has what the other verifier needs.

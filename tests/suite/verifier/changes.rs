@@ -1,13 +1,14 @@
 //! What may be done to an extract: by who holds the file alone, by a broker with its own keys, by a member, by an
 //! owner, by anybody.
 
-use super::course::Course;
+use super::course::{Course, asked};
 use super::dice::Dice;
+use super::edit::edited;
 use super::forge::Ledger;
 use mandatum::crypto::{SignKey, Signed, Topic};
-use mandatum::ledger::{Checkpoint, Entry};
-use mandatum::model::MemberId;
-use std::ops::Range;
+use mandatum::ledger::{Checkpoint, Entry, Record};
+use mandatum::model::{MemberId, Verb};
+use serde_json::{Value, json};
 
 type Change = fn(&Course, &Course, &mut Dice) -> Option<Vec<u8>>;
 
@@ -21,13 +22,25 @@ pub const CHANGES: &[(&str, Change)] = &[
     ("a token of a record, signed anew, no state named", record_token_stateless),
     ("a token of a request, signed anew", request_token),
     ("a token of a request, signed anew, no state named", request_token_stateless),
+    ("an event and what asks for it, signed anew", event_token),
+    ("an event and what asks for it, signed anew", event_token),
+    ("an event and what asks for it, signed anew", event_token),
+    ("an event and what asks for it, signed anew", event_token),
+    ("another author, verb, unit or object, signed anew", author),
+    ("another author, verb, unit or object, signed anew", author),
     ("a record or request of another signer", other_signer),
     ("records dropped, doubled or exchanged", records_moved),
+    ("a release for a request that was used", used_twice),
     ("the head", head),
     ("a charter, signed anew", charter_token),
     ("an admission, signed anew", admission_token),
     ("charters or admissions moved", keys_moved),
     ("a signature in another spelling", malleable),
+    ("an event that does not follow", not_following),
+    ("an event that does not follow, no state named", not_following_stateless),
+    // Once more: what the fold refuses has the most ways to be wrong.
+    ("an event that does not follow", not_following),
+    ("an event that does not follow, no state named", not_following_stateless),
     ("an event that does not follow", not_following),
     ("an event that does not follow, no state named", not_following_stateless),
 ];
@@ -113,10 +126,67 @@ fn with_request(ledger: &Ledger, dice: &mut Dice) -> Option<(Ledger, usize)> {
     let mut ledger = ledger.clone();
     let at = dice.below(ledger.entries.len());
     let (by, request) = request_of(&ledger, at)?;
-    let body = edited(std::str::from_utf8(request.unverified_bytes()).ok()?, dice);
-    let again = ledger.keys.members[&by].sign(Topic::Request, body.into_bytes());
+    let body = std::str::from_utf8(request.unverified_bytes()).ok()?;
+    // Mostly what is asked for: the fields of a body are in the order of their names.
+    let ask = body.rfind(",\"format\":").filter(|_| dice.chance(70));
+    let body = match ask {
+        Some(end) => format!("{{\"ask\":{}{}", edited(body[..end].strip_prefix("{\"ask\":")?, dice), &body[end..]),
+        None => edited(body, dice),
+    };
+    let again = ledger.keys.of(by, request.claimed_key())?.sign(Topic::Request, body.into_bytes());
     put_request(&mut ledger, at, &request, &again)?;
     Some((ledger, at))
+}
+
+/// The same edit in an event and in the request for it, so that only the event's own rules can object.
+fn event_token(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
+    let mut ledger = course.ledger.clone();
+    let at = dice.below(ledger.entries.len());
+    let text = ledger.text(at);
+    let start = text.find("{\"mandate\":")? + "{\"mandate\":".len();
+    let end = text.rfind("},\"state\":")?;
+    let event = edited(&text[start..end], dice);
+    ledger.rewrite(at, format!("{}{event}{}", &text[..start], &text[end..]));
+    if let (Some((by, request)), Ok(written)) = (request_of(&course.ledger, at), serde_json::from_str(&event)) {
+        let mut body: Value = serde_json::from_slice(request.unverified_bytes()).ok()?;
+        let before = course.mandate.as_ref().filter(|_| at > 0);
+        body["ask"] = asked(&written, before, dice)?.1;
+        let again = ledger.device(by, dice).sign(Topic::Request, serde_json::to_vec(&body).ok()?);
+        put_request(&mut ledger, at, &request, &again);
+    }
+    name_no_state(&mut ledger, at);
+    sealed(ledger)
+}
+
+/// Who asked, by which verb, about what: changed in the record, in its request, or in both.
+fn author(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
+    let mut ledger = course.ledger.clone();
+    let at = dice.below(ledger.entries.len());
+    let mut record: Value = serde_json::from_str(&ledger.text(at)).ok()?;
+    let signed = request_of(&ledger, at).map(|(_, request)| request);
+    let mut body: Value = serde_json::from_slice(signed.as_ref().map_or(b"{}", Signed::unverified_bytes)).ok()?;
+    let (member, verb) = (*dice.one(&ledger.people.all()), json!(dice.one(Verb::ALL)));
+    match dice.below(9) {
+        6 => body["unit"] = json!(dice.hex(16)),
+        7 => body["ask"]["of"] = json!([dice.one(&["Another", "Romashka"])]),
+        8 => body["ask"]["items"] = json!([{"credential": dice.hex(16), "grant": dice.hex(16)}]),
+        0 => record["verb"] = if record["verb"].is_null() { verb } else { Value::Null },
+        1 => record["by"] = if record["by"].is_null() { json!(member) } else { Value::Null },
+        2 => record["request"] = Value::Null,
+        3 => (record["verb"], record["by"], record["request"]) = (Value::Null, Value::Null, Value::Null),
+        4 => (record["verb"], body["verb"]) = (verb.clone(), verb),
+        _ => (record["by"], body["member"]) = (json!(member), json!(member)),
+    }
+    if !record["request"].is_null() {
+        let by: MemberId = serde_json::from_value(body["member"].clone()).ok()?;
+        let again = ledger.device(by, dice).sign(Topic::Request, serde_json::to_vec(&body).ok()?);
+        record["request"] = serde_json::to_value(again).ok()?;
+    }
+    // Through the type, for the order of its fields.
+    let record: Record = serde_json::from_value(record).ok()?;
+    ledger.rewrite(at, String::from_utf8(record.encode()).ok()?);
+    name_no_state(&mut ledger, at);
+    sealed(ledger)
 }
 
 fn other_signer(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
@@ -126,13 +196,15 @@ fn other_signer(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<
     let text = ledger.text(at).into_bytes();
     let (by, request) = request_of(&ledger, at)?;
     let body = request.unverified_bytes().to_vec();
-    let another: Vec<&SignKey> = keys.members.iter().filter(|(id, _)| **id != by).map(|(_, key)| key).collect();
+    let another: Vec<&SignKey> = keys.members.iter().filter(|(id, _)| **id != by).flat_map(|(_, keys)| keys).collect();
     let swapped = match dice.below(8) {
         0 => return resigned(ledger, at, &keys.stranger, Topic::Record, text),
         1 => return resigned(ledger, at, &keys.checkpoint, Topic::Record, text),
         2 => return resigned(ledger, at, keys.record(), *dice.one(&Topic::ALL), text),
         3 => dice.one(&another).sign(Topic::Request, body),
-        4 => keys.members[&by].sign(*dice.one(&Topic::ALL), body),
+        4 => keys.members[&by][0].sign(*dice.one(&Topic::ALL), body),
+        // A device that is not admitted in every vault.
+        5 if dice.chance(50) => keys.members[&by][1].sign(Topic::Request, body),
         5 => {
             // The right key's name over another's signature.
             let forged = keys.stranger.sign(Topic::Request, body.clone());
@@ -176,14 +248,32 @@ fn records_moved(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec
     sealed(ledger)
 }
 
-fn not_following(course: &Course, _: &Course, _: &mut Dice) -> Option<Vec<u8>> {
-    Some(course.refused.as_ref()?.write())
+fn used_twice(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
+    let mut ledger = course.ledger.clone();
+    let releases: Vec<usize> =
+        (0..ledger.entries.len()).filter(|at| ledger.text(*at).contains("released\":{")).collect();
+    let again = *releases.get(dice.below(releases.len()))?;
+    // Right after it, while the grant is surely live, and nothing follows.
+    let text = ledger.text(again).replacen(&format!("\"seq\":{again},"), &format!("\"seq\":{},", again + 1), 1);
+    ledger.entries.truncate(again + 1);
+    ledger.entries.push(ledger.entries[again].clone());
+    ledger.rewrite(again + 1, text);
+    name_no_state(&mut ledger, again);
+    sealed(ledger)
 }
 
-fn not_following_stateless(course: &Course, _: &Course, _: &mut Dice) -> Option<Vec<u8>> {
-    let mut ledger = course.refused.clone()?;
+fn not_following(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
+    sealed(refused(course, dice)?)
+}
+
+fn not_following_stateless(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
+    let mut ledger = refused(course, dice)?;
     name_no_state(&mut ledger, 0);
     sealed(ledger)
+}
+
+fn refused(course: &Course, dice: &mut Dice) -> Option<Ledger> {
+    course.refused.get(dice.below(course.refused.len())).cloned()
 }
 
 fn head(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
@@ -206,7 +296,7 @@ fn head(course: &Course, other: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
             let root: [u8; 32] = base64(text.get(2)?)?.try_into().ok()?;
             signed(
                 Checkpoint { size, root: mandatum::model::Digest(root) },
-                dice.one::<&mandatum::agent::SignKey>(&[keys.record(), &keys.stranger]),
+                dice.one::<&SignKey>(&[keys.record(), &keys.stranger]),
             )
         }
         3 => other.ledger.checkpoint.clone(),
@@ -234,7 +324,7 @@ fn charter_token(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>
 fn admission_token(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
     let mut ledger = course.ledger.clone();
     let keys = ledger.keys.clone();
-    let everybody: Vec<&SignKey> = keys.members.values().chain([&keys.root, &keys.stranger]).collect();
+    let everybody: Vec<&SignKey> = keys.members.values().flatten().chain([&keys.root, &keys.stranger]).collect();
     let known = |public| everybody.iter().copied().find(|key| key.public() == public);
     let at = dice.below(ledger.admissions.len());
     let signed = ledger.admissions[at].clone();
@@ -246,7 +336,7 @@ fn admission_token(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u
         let bundle = edited(std::str::from_utf8(admission.bundle.unverified_bytes()).ok()?, dice);
         let key = if dice.chance(80) { known(*admission.bundle.claimed_key())? } else { *dice.one(&everybody) };
         let again = key.sign(Topic::Bundle, bundle.into_bytes());
-        text = text.replacen(&json(&admission.bundle), &json(&again), 1);
+        text = text.replacen(&written(&admission.bundle), &written(&again), 1);
     }
     let key = if dice.chance(80) { known(*signed.claimed_key())? } else { *dice.one(&everybody) };
     ledger.admissions[at] = key.sign(Topic::Admission, text.into_bytes());
@@ -340,7 +430,7 @@ fn sealed(mut ledger: Ledger) -> Option<Vec<u8>> {
     Some(ledger.write())
 }
 
-fn json(signed: &Signed) -> String {
+fn written(signed: &Signed) -> String {
     serde_json::to_string(signed).unwrap()
 }
 
@@ -351,13 +441,13 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 
 /// Who asked, and the request, of a record that has one.
 fn request_of(ledger: &Ledger, at: usize) -> Option<(MemberId, Signed)> {
-    let record: mandatum::ledger::Record = serde_json::from_str(&ledger.text(at)).ok()?;
+    let record: Record = serde_json::from_str(&ledger.text(at)).ok()?;
     Some((record.by?, record.request?))
 }
 
 fn put_request(ledger: &mut Ledger, at: usize, old: &Signed, new: &Signed) -> Option<()> {
     let text = ledger.text(at);
-    ledger.rewrite(at, text.replacen(&json(old), &json(new), 1));
+    ledger.rewrite(at, text.replacen(&written(old), &written(new), 1));
     Some(())
 }
 
@@ -369,139 +459,4 @@ fn name_no_state(ledger: &mut Ledger, from: usize) {
             ledger.rewrite(at, format!("{}\"state\":null}}", &text[..place]));
         }
     }
-}
-
-/// A JSON text with one edit: a token made another, a field more or twice, a space, two tokens exchanged.
-fn edited(text: &str, dice: &mut Dice) -> String {
-    let tokens = tokens(text);
-    if tokens.is_empty() {
-        return format!("{text} ");
-    }
-    let token = dice.one(&tokens).clone();
-    let other = &text[dice.one(&tokens).clone()];
-    let new = match dice.below(10) {
-        0..=3 => varied(&text[token.clone()], dice),
-        4 | 5 => (*dice.one(ODD)).to_owned(),
-        6 => other.to_owned(),
-        7 => {
-            // Another token of the same kind: an id for an id, a number for a number.
-            let alike = |range: &&Range<usize>| {
-                text[(*range).clone()].len() == token.len()
-                    && text.as_bytes()[range.start] == text.as_bytes()[token.start]
-            };
-            let alike: Vec<&Range<usize>> = tokens.iter().filter(alike).collect();
-            text[(*dice.one(&alike)).clone()].to_owned()
-        }
-        _ => return restructured(text, dice),
-    };
-    format!("{}{new}{}", &text[..token.start], &text[token.end..])
-}
-
-const ODD: &[&str] = &[
-    "null",
-    "true",
-    "0",
-    "-0",
-    "1",
-    "-1",
-    "1.0",
-    "1e0",
-    "1E400",
-    "01",
-    "NaN",
-    "4294967296",
-    "9223372036854775808",
-    "18446744073709551615",
-    "18446744073709551616",
-    "\"\"",
-    "\" x\"",
-    "\"x\\u200b\"",
-    "\"\\ud800\"",
-    "\"\\u0041\"",
-    "\"a\\/b\"",
-    "\"e\\u0301\"",
-    "\"e\u{301}\"",
-    "\"\\u2028\"",
-    "\"2026-02-30\"",
-    "\"2000-01-01\"",
-    "\"2026-12-31\"",
-    "\"term\"",
-    "\"view\"",
-    "\"lead\"",
-    "\"given\"",
-    "[]",
-    "{}",
-    "[[]]",
-    "{\"a\":1,\"a\":2}",
-];
-
-/// The same kind of token, and another one.
-fn varied(token: &str, dice: &mut Dice) -> String {
-    if let Ok(number) = token.parse::<i64>() {
-        let more = *dice.one(&[1, -1, 86_400_000, -86_400_000, 30 * 86_400_000]);
-        return number.saturating_add(more).to_string();
-    }
-    let Some(inside) = token.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return dice.one(&["true", "false", "null"]).to_string();
-    };
-    match dice.below(6) {
-        0 => format!("\"{inside}x\""),
-        1 => format!("\"{}\"", inside.to_uppercase()),
-        2 => format!("\"{inside}\u{2028}\""),
-        3 => format!("\"{}\"", inside.chars().skip(1).collect::<String>()),
-        4 => format!("\"{}\"", "я".repeat(*dice.one(&[80, 81, 500, 501]))),
-        _ => format!("\"{}\"", inside.replace('a', "b").replace('1', "2")),
-    }
-}
-
-/// A change of what stands around the tokens.
-fn restructured(text: &str, dice: &mut Dice) -> String {
-    let places = |marks: &[u8]| -> Vec<usize> {
-        text.bytes().enumerate().filter(|(_, byte)| marks.contains(byte)).map(|(at, _)| at + 1).collect()
-    };
-    let (opens, commas) = (places(b"{["), places(b",{["));
-    if opens.is_empty() || commas.is_empty() {
-        return format!("\u{FEFF}{text}");
-    }
-    let (open, comma) = (*dice.one(&opens), *dice.one(&commas));
-    match dice.below(7) {
-        0 => format!("{}\"more\":1,{}", &text[..open], &text[open..]),
-        1 => format!("{} {}", &text[..comma], &text[comma..]),
-        2 => format!("{text} "),
-        3 => format!("{text}{text}"),
-        4 => {
-            // A field or item out, or twice.
-            let end = text[comma..].find(',').map_or(text.len(), |length| comma + length + 1);
-            let twice = if dice.chance(50) { &text[comma..end] } else { "" };
-            format!("{}{twice}{twice}{}", &text[..comma], &text[end..])
-        }
-        5 => text.replace(['{', '['], "[").replace('}', "]"),
-        _ => format!("{}{}{}", "[".repeat(130), text, "]".repeat(130)),
-    }
-}
-
-/// Where strings, numbers and words stand in a JSON text.
-fn tokens(text: &str) -> Vec<Range<usize>> {
-    let bytes = text.as_bytes();
-    let (mut found, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        let start = at;
-        if bytes[at] == b'"' {
-            at += 1;
-            while at < bytes.len() && bytes[at] != b'"' {
-                at += if bytes[at] == b'\\' { 2 } else { 1 };
-            }
-            at = (at + 1).min(bytes.len());
-            found.push(start..at);
-        } else if bytes[at].is_ascii_alphanumeric() || bytes[at] == b'-' {
-            while at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || b"-.+".contains(&bytes[at])) {
-                at += 1;
-            }
-            found.push(start..at);
-        } else {
-            at += 1;
-        }
-    }
-    found.retain(|range| text.is_char_boundary(range.start) && text.is_char_boundary(range.end));
-    found
 }

@@ -1,11 +1,12 @@
 //! The course of a mandate by the dice: events that follow, and some that do not.
 
 use super::dice::Dice;
+use super::edit::{edited, with_id_of};
 use super::forge::Ledger;
 use mandatum::crypto::{Signed, Topic};
 use mandatum::ledger::{Assurance, Audited, ClockMark, Outcome, Record};
 use mandatum::model::{
-    Deny, Digest, Event, Grant, GrantOrigin, Instant, Level, Mandate, MemberId, Phase, Row, Term, Verb,
+    Credential, Deny, Digest, Event, Grant, GrantOrigin, Instant, Level, Mandate, MemberId, Phase, Row, Term, Verb,
 };
 use serde_json::{Value, json};
 
@@ -24,8 +25,8 @@ const ZONES: &[&str] = &["Europe/Moscow", "UTC", "Europe/Berlin", "America/Havan
 pub struct Course {
     pub ledger: Ledger,
     pub mandate: Option<Mandate>,
-    /// The ledger with one record more that does not follow; the newest.
-    pub refused: Option<Ledger>,
+    /// The ledger as it once was, with one record more that does not follow.
+    pub refused: Vec<Ledger>,
     at: i64,
 }
 
@@ -37,7 +38,7 @@ struct Step {
 
 impl Course {
     pub fn new(dice: &mut Dice) -> Self {
-        Self { ledger: Ledger::new(dice), mandate: None, refused: None, at: TERM.from.0 + 40 * DAY }
+        Self { ledger: Ledger::new(dice), mandate: None, refused: Vec::new(), at: TERM.from.0 + 40 * DAY }
     }
 
     /// Grows to so many records.
@@ -54,9 +55,27 @@ impl Course {
             }
         }
         self.ledger.seal();
-        if let Some(refused) = &mut self.refused {
-            refused.seal();
+    }
+
+    /// A mandate under which so many requests wait.
+    pub fn crowded(requests: usize, dice: &mut Dice) -> Self {
+        let mut course = Self::new(dice);
+        while course.mandate.as_ref().is_none_or(|mandate| mandate.draft().is_some()) {
+            (course.mandate, course.ledger.entries) = (None, Vec::new());
+            course.happen(dice);
         }
+        for _ in 0..requests {
+            let wish = json!({"id": dice.hex(16), "system": "CRM", "levels": ["view"], "purposes": [], "until": null,
+                "reason": ""});
+            let event: Event = serde_json::from_value(json!({"requested": {"wish": wish}})).unwrap();
+            let operator = &course.mandate.as_ref().unwrap().operator;
+            let by = course.ledger.people.others[0];
+            let request = (Verb::Request, by, json!({"wish": wish, "operator": operator}));
+            let record = course.record(Some(request), Outcome::Mandate(event), None, dice);
+            course.ledger.push(record, dice);
+        }
+        course.ledger.seal();
+        course
     }
 
     fn deny(&mut self, dice: &mut Dice) {
@@ -72,17 +91,22 @@ impl Course {
     /// One event; where it does not follow, the ledger with it is kept aside.
     fn happen(&mut self, dice: &mut Dice) {
         let step = match &self.mandate {
-            None => first(&self.ledger, dice),
+            None => Some(first(&self.ledger, dice)),
             Some(mandate) => next(mandate, &self.ledger, self.at, dice),
         };
-        let Ok(event) = serde_json::from_value::<Event>(step.event.clone()) else { return };
+        let Some(step) = step else { return };
+        let known = if self.ledger.entries.is_empty() { String::new() } else { self.ledger.text_of_any(dice) };
+        let Some((event, written)) = typed(step.event, &known, dice) else { return };
+        if step.by.is_some_and(|by| !self.ledger.keys.members.contains_key(&by)) {
+            return; // a lead of an edited event, who can sign nothing
+        }
         let (at, unit) = (Instant(self.at), self.ledger.unit);
         let after = match self.mandate.clone() {
             None => Mandate::open(unit, &event, step.by, at),
             Some(mut mandate) => mandate.apply(&event, step.by, at).map(|()| mandate),
         };
         let request = step.by.map(|by| {
-            let (verb, ask) = asked(&step.event, self.mandate.as_ref(), dice);
+            let (verb, ask) = asked(&written, self.mandate.as_ref(), dice).unwrap();
             (verb, by, ask)
         });
         let told = if event.changes_state() { 80 } else { 10 };
@@ -96,7 +120,7 @@ impl Course {
             Err(_) => {
                 let mut refused = self.ledger.clone();
                 refused.push(record, dice);
-                self.refused = Some(refused);
+                self.refused.push(refused);
             }
         }
     }
@@ -132,8 +156,24 @@ impl Course {
             "format": 1, "vault": self.ledger.keys.vault, "verb": verb, "member": by, "unit": named,
             "nonce": dice.hex(16), "session": null, "step_up": null, "seen": null, "ask": ask,
         });
-        self.ledger.keys.members[&by].sign(Topic::Request, serde_json::to_vec(&body).unwrap())
+        self.ledger.device(by, dice).sign(Topic::Request, serde_json::to_vec(&body).unwrap())
     }
+}
+
+/// The event, now and then with an edit that leaves it one, or with an id in it that stands for something else.
+fn typed(event: Value, known: &str, dice: &mut Dice) -> Option<(Event, Value)> {
+    let mut written = event;
+    for _ in 0..dice.below(3) * usize::from(dice.chance(45)) {
+        let text = written.to_string();
+        let edit = if dice.chance(50) { edited(&text, dice) } else { with_id_of(&text, known, dice) };
+        let edit = serde_json::from_str::<Value>(&edit).ok();
+        if let Some(edit) = edit.filter(|edit| serde_json::from_value::<Event>(edit.clone()).is_ok()) {
+            written = edit;
+        }
+    }
+    let event: Event = serde_json::from_value(written).ok()?;
+    let written = serde_json::to_value(&event).ok()?;
+    Some((event, written))
 }
 
 fn digest(mandate: &Mandate) -> Digest {
@@ -141,11 +181,11 @@ fn digest(mandate: &Mandate) -> Digest {
 }
 
 /// The verb an event is asked for by, and the `ask` that asks for exactly this.
-fn asked(event: &Value, mandate: Option<&Mandate>, dice: &mut Dice) -> (Verb, Value) {
+pub fn asked(event: &Value, mandate: Option<&Mandate>, dice: &mut Dice) -> Option<(Verb, Value)> {
     let (name, fields) = match event {
         Value::String(name) => (name.as_str(), json!({})),
-        Value::Object(map) => map.iter().next().map(|(name, fields)| (name.as_str(), fields.clone())).unwrap(),
-        _ => unreachable!("an event is a string or an object"),
+        Value::Object(map) => map.iter().next().map(|(name, fields)| (name.as_str(), fields.clone()))?,
+        _ => return None,
     };
     let verbs: &[&str] = match name {
         "opened" => &["mandate_open"],
@@ -172,10 +212,14 @@ fn asked(event: &Value, mandate: Option<&Mandate>, dice: &mut Dice) -> (Verb, Va
         "revoked" => &["revoke", "revoke", "member_remove", "member_role", "grant"],
         "released" => &["fetch"],
         "code_released" => &["code"],
+        "shared" => &["wrap_share"],
         _ => &["sweep"],
     };
-    let verb: Verb = dice.one(verbs).parse().unwrap();
+    let verb: Verb = dice.one(verbs).parse().ok()?;
     let mut ask = fields;
+    if !ask.is_object() {
+        return None;
+    }
     let operator = mandate.map_or(json!(null), |mandate| spelled(mandate, dice));
     match name {
         "opened" | "drafted" => {}
@@ -184,7 +228,7 @@ fn asked(event: &Value, mandate: Option<&Mandate>, dice: &mut Dice) -> (Verb, Va
         "incident_opened" | "incident_noted" if dice.chance(50) => ask["operator"] = json!(null),
         _ => ask["operator"] = operator,
     }
-    (verb, ask)
+    Some((verb, ask))
 }
 
 /// The operator as people may write it.
@@ -235,12 +279,12 @@ fn terms(within: Term, dice: &mut Dice) -> Value {
 /// Mostly a part of a term; now and then one that is empty, or more.
 fn part_of(term: Term, dice: &mut Dice) -> Term {
     let days = i64::try_from(dice.below(30)).unwrap() * DAY;
-    match dice.below(16) {
+    match dice.below(60) {
         0 => Term { from: term.until, until: term.until },
         1 => Term { from: term.from, until: term.until.plus(1) },
         2 => Term { from: term.from.plus(-1), until: term.until },
-        3..=6 => Term { from: term.from, until: term.until.plus(-days) },
-        7..=8 => Term { from: term.from.plus(days), until: term.until },
+        3..=20 => Term { from: term.from, until: term.until.plus(-days) },
+        21..=30 => Term { from: term.from.plus(days), until: term.until },
         _ => term,
     }
 }
@@ -263,33 +307,33 @@ fn standing(rows: &[Value], leads: &[MemberId], dice: &mut Dice) -> Vec<Value> {
 
 // ---- the later ones ----
 
-fn next(mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Step {
+fn next(mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Option<Step> {
     let lead = Some(*dice.one(&mandate.leads));
     let anybody = Some(*dice.one(&ledger.people.all()));
     let nobody = None;
     // Out of place now and then, and by the wrong person.
     let names: &[&str] = match &mandate.phase {
         _ if dice.chance(4) => ALL,
-        Phase::Draft(_) => &["answered", "answered", "activated", "activated", "extracted", "ended"],
+        Phase::Draft(_) => &["answered", "activated", "activated", "activated", "activated"],
         Phase::Active => ACTIVE,
         Phase::Ended(_) => ENDED,
         Phase::Closed { .. } => &["extracted", "restarted"],
     };
     let name = *dice.one(names);
-    let Some(fields) = fields(name, mandate, ledger, at, dice) else {
-        return Step { event: json!("extracted"), by: anybody };
-    };
+    let fields = fields(name, mandate, ledger, at, dice)?;
     let by = match name {
-        _ if dice.chance(3) => *dice.one(&[lead, anybody, nobody]),
+        _ if dice.chance(8) => *dice.one(&[lead, anybody, nobody]),
         "expired" | "destroyed" | "restarted" | "reissued" => nobody,
         "revoked" | "ended" | "closed" | "extracted" if dice.chance(30) => nobody,
+        "released" | "code_released" | "shared" if dice.chance(20) => anybody,
         "released" | "code_released" => holder(mandate, &fields).or(anybody),
+        "shared" if dice.chance(50) => holder(mandate, &fields).or(anybody),
         "requested" | "rotation_asked" | "evidenced" | "settled" | "permitted" | "extracted" | "revoked" => anybody,
         "incident_opened" | "incident_noted" | "incident_closed" | "ended" | "closed" => anybody,
         _ => lead,
     };
     let event = if name == "extracted" { json!(name) } else { json!({ name: fields }) };
-    Step { event, by }
+    Some(Step { event, by })
 }
 
 const ALL: &[&str] = &[
@@ -313,6 +357,7 @@ const ALL: &[&str] = &[
     "destroyed",
     "released",
     "code_released",
+    "shared",
     "ended",
     "settled",
     "closed",
@@ -354,6 +399,8 @@ const ACTIVE: &[&str] = &[
     "released",
     "released",
     "code_released",
+    "shared",
+    "shared",
     "ended",
     "settled",
     "restarted",
@@ -399,18 +446,20 @@ fn fields(name: &str, mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Di
             json!({"permission": {"member": dice.one(&ledger.people.others), "rows": rows,
                 "until": dice.one(&[None, Some("2026-06-30")]), "source": dice.hex(32), "file": text}})
         }
-        "requested" => json!({"wish": wish(mandate, dice)}),
-        "request_denied" => json!({"request": known(mandate.requests.iter().map(|r| r.wish.id), dice), "reason": text}),
+        "requested" => json!({"wish": wish(mandate, dice)?}),
+        "request_denied" => {
+            json!({"request": known(mandate.requests.iter().map(|r| r.wish.id), dice)?, "reason": text})
+        }
         "reviewed" => {
             let lines: Vec<Value> = live.iter().take(3).map(|grant| reviewed(grant, text, dice)).collect();
             json!({ "lines": lines })
         }
-        "rotation_asked" => json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "of": text}),
-        "evidenced" => json!({"evidence": evidence(mandate, text, dice)}),
-        "incident_opened" => incident(mandate, ledger, at, text, dice),
-        "incident_noted" => json!({"incident": known(mandate.incidents.iter().map(|i| i.facts.id), dice),
+        "rotation_asked" => json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice)?, "of": text}),
+        "evidenced" => json!({"evidence": evidence(mandate, text, dice)?}),
+        "incident_opened" => incident(mandate, ledger, at, text, dice)?,
+        "incident_noted" => json!({"incident": known(mandate.incidents.iter().map(|i| i.facts.id), dice)?,
             "step": dice.one(&["notice", "instruction", "execution", "finding"]), "text": text}),
-        "incident_closed" => json!({"incident": known(mandate.incidents.iter().map(|i| i.facts.id), dice),
+        "incident_closed" => json!({"incident": known(mandate.incidents.iter().map(|i| i.facts.id), dice)?,
             "unlock": dice.chance(60), "outcome": text}),
         "amended" => amended(mandate, at, dice)?,
         "credentials_added" => {
@@ -425,16 +474,24 @@ fn fields(name: &str, mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Di
         "destroyed" => json!({"grants": ids(&dead, dice), "epoch": dice.below(9)}),
         "released" => {
             let grants = if live.is_empty() { Vec::new() } else { vec![*dice.one(&live)] };
-            let items: Vec<Value> = grants.iter().map(|grant| item(mandate, grant, dice)).collect();
+            let items: Vec<Value> = grants.iter().map(|grant| item(mandate, grant, dice)).collect::<Option<_>>()?;
             json!({"items": items, "purpose": text})
         }
         "code_released" => {
-            let item = item(mandate, live.get(dice.below(live.len()))?, dice);
+            let item = item(mandate, live.get(dice.below(live.len()))?, dice)?;
             json!({"credential": item["credential"], "grant": item["grant"], "purpose": text})
+        }
+        "shared" => {
+            let grant = live.get(dice.below(live.len()))?;
+            let under = |credential: &&Credential| credential.row == grant.facts.row;
+            let shared: Vec<&Credential> =
+                mandate.credentials.iter().filter(|credential| under(credential) || dice.chance(10)).collect();
+            let items: Vec<Value> = shared.iter().filter_map(|credential| shared_item(credential, dice)).collect();
+            json!({"grant": grant.facts.id, "device": dice.hex(32), "items": dice.some(&items)})
         }
         "ended" => json!({"why": why(text, dice)}),
         "settled" => {
-            json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "version": dice.below(4),
+            json!({"credential": known(mandate.credentials.iter().map(|c| c.id), dice)?, "version": dice.below(4),
             "because": text, "confirmed": dice.one(&[None, Some("Irina")])})
         }
         "closed" => json!({"retain_until": at + 1000 * DAY}),
@@ -449,10 +506,10 @@ fn fields(name: &str, mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Di
     })
 }
 
-/// One of these ids; now and then one that is not there.
-fn known<T: ToString>(ids: impl Iterator<Item = T>, dice: &mut Dice) -> String {
+/// One of these ids, if there are any; now and then one that is not there.
+fn known<T: ToString>(ids: impl Iterator<Item = T>, dice: &mut Dice) -> Option<String> {
     let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
-    if ids.is_empty() || dice.chance(3) { dice.hex(16) } else { dice.one(&ids).clone() }
+    if dice.chance(3) { Some(dice.hex(16)) } else { ids.get(dice.below(ids.len())).cloned() }
 }
 
 /// Of some of these; now and then of one twice, or of one that is not there.
@@ -481,7 +538,7 @@ fn activated(mandate: &Mandate, dice: &mut Dice) -> Value {
         "source": source, "rows": rows, "grants": grants})
 }
 
-fn wish(mandate: &Mandate, dice: &mut Dice) -> Value {
+fn wish(mandate: &Mandate, dice: &mut Dice) -> Option<Value> {
     let mut levels: Vec<Level> = dice.some(&Level::all().collect::<Vec<_>>());
     if dice.chance(60) {
         levels = Level::all().collect();
@@ -495,8 +552,9 @@ fn wish(mandate: &Mandate, dice: &mut Dice) -> Value {
         _ => Vec::new(),
     };
     let until = *dice.one(&[None, None, Some("2026-11-29"), Some("2026-03-07"), Some("2026-12-31")]);
-    json!({"id": if dice.chance(5) { known(mandate.requests.iter().map(|r| r.wish.id), dice) } else { dice.hex(16) },
-        "system": system, "levels": levels, "purposes": purposes, "until": until, "reason": dice.one(TEXTS)})
+    let id = if dice.chance(5) { known(mandate.requests.iter().map(|r| r.wish.id), dice)? } else { dice.hex(16) };
+    Some(json!({"id": id, "system": system, "levels": levels, "purposes": purposes, "until": until,
+        "reason": dice.one(TEXTS)}))
 }
 
 fn reviewed(grant: &Grant, note: &str, dice: &mut Dice) -> Value {
@@ -514,18 +572,18 @@ fn reviewed(grant: &Grant, note: &str, dice: &mut Dice) -> Value {
     json!({"grant": grant.facts.id, "decision": decision, "note": note})
 }
 
-fn evidence(mandate: &Mandate, text: &str, dice: &mut Dice) -> Value {
+fn evidence(mandate: &Mandate, text: &str, dice: &mut Dice) -> Option<Value> {
     let proof = if dice.chance(50) { json!(dice.hex(32)) } else { json!(null) };
-    match dice.below(4) {
-        0 => json!({"revoked": {"credential": known(mandate.credentials.iter().map(|c| c.id), dice), "how": text,
+    Some(match dice.below(4) {
+        0 => json!({"revoked": {"credential": known(mandate.credentials.iter().map(|c| c.id), dice)?, "how": text,
             "by": text, "proof": proof}}),
         1 => json!({"copies": {"by": text, "none": dice.chance(50), "declaration": text, "proof": proof}}),
         2 => json!({"chosen": {"choice": dice.one(&["return", "delete"]), "by": text}}),
         _ => json!({"returned": {"recipient": text, "package": dice.hex(32), "credentials": dice.below(9)}}),
-    }
+    })
 }
 
-fn incident(mandate: &Mandate, ledger: &Ledger, at: i64, note: &str, dice: &mut Dice) -> Value {
+fn incident(mandate: &Mandate, ledger: &Ledger, at: i64, note: &str, dice: &mut Dice) -> Option<Value> {
     let member = dice.chance(60).then(|| *dice.one(&ledger.people.all()));
     let mut grants: Vec<String> = mandate.reached(member).iter().map(ToString::to_string).collect();
     if dice.chance(4) {
@@ -535,9 +593,9 @@ fn incident(mandate: &Mandate, ledger: &Ledger, at: i64, note: &str, dice: &mut 
     }
     let kinds =
         ["device_lost", "password_compromised", "unauthorised_access", "misdirected_transfer", "security_incident"];
-    let id = if dice.chance(4) { known(mandate.incidents.iter().map(|i| i.facts.id), dice) } else { dice.hex(16) };
-    json!({"facts": {"id": id, "kind": dice.one(&kinds), "member": member, "detected": at - 5,
-        "since": dice.one(&[None, Some(-5), Some(at)]), "note": note}, "grants": grants})
+    let id = if dice.chance(10) { known(mandate.incidents.iter().map(|i| i.facts.id), dice)? } else { dice.hex(16) };
+    Some(json!({"facts": {"id": id, "kind": dice.one(&kinds), "member": member, "detected": at - 5,
+        "since": dice.one(&[None, Some(-5), Some(at)]), "note": note}, "grants": grants}))
 }
 
 fn amended(mandate: &Mandate, at: i64, dice: &mut Dice) -> Option<Value> {
@@ -598,7 +656,7 @@ fn second_factor(at: i64, text: &str, dice: &mut Dice) -> Value {
 fn rotated(mandate: &Mandate, at: i64, text: &str, dice: &mut Dice) -> Option<Value> {
     let credential = mandate.credentials.get(dice.below(mandate.credentials.len()))?;
     let last = credential.current.as_ref().map_or(0, |version| version.number);
-    let number = if dice.chance(4) { last } else { last + 1 };
+    let number = if dice.chance(15) { last + 2 * u32::from(dice.chance(50)) } else { last + 1 };
     let second = second_factor(at, text, dice);
     let (new, second) = (dice.chance(50).then(|| version(number, dice)), dice.chance(50).then_some(second));
     Some(json!({"credential": credential.id, "version": new, "second_factor": second}))
@@ -635,7 +693,7 @@ fn granted(mandate: &Mandate, ledger: &Ledger, at: i64, dice: &mut Dice) -> Opti
     if dice.chance(3) {
         levels = dice.some(&Level::all().collect::<Vec<_>>()).into_iter().collect();
     }
-    let origin = if dice.chance(97) { GrantOrigin::Given } else { GrantOrigin::Lead };
+    let origin = if dice.chance(94) { GrantOrigin::Given } else { GrantOrigin::Lead };
     let answers = request.map(|request| request.wish.id);
     Some(json!({"grant": {"id": dice.hex(16), "member": member, "row": row.id, "levels": levels, "purposes": purposes,
         "term": term, "origin": origin}, "answers": answers}))
@@ -646,9 +704,14 @@ fn why(text: &str, dice: &mut Dice) -> Value {
     if dice.chance(50) { json!({"asked": {"reason": text}}) } else { json!(dice.one(&plain)) }
 }
 
-fn item(mandate: &Mandate, grant: &Grant, dice: &mut Dice) -> Value {
+fn item(mandate: &Mandate, grant: &Grant, dice: &mut Dice) -> Option<Value> {
     let under = mandate.credentials_of(grant.facts.row).map(|credential| credential.id);
-    json!({"credential": known(under, dice), "version": dice.below(3), "grant": grant.facts.id})
+    Some(json!({"credential": known(under, dice)?, "version": dice.below(3), "grant": grant.facts.id}))
+}
+
+fn shared_item(credential: &Credential, dice: &mut Dice) -> Option<Value> {
+    let version = credential.current.as_ref()?.number + u32::from(dice.chance(10));
+    Some(json!({"credential": credential.id, "version": version}))
 }
 
 /// A grant made anew, as it was.

@@ -3,7 +3,7 @@
 use super::dice::Dice;
 use mandatum::crypto::{PublicKey, SignKey, Signed, Topic};
 use mandatum::ledger::{Admission, Charter, Checkpoint, Edge, Entry, Extract, ExtractWriter};
-use mandatum::model::{Bundle, Digest, MemberId, Name, Role, UnitId, VaultId};
+use mandatum::model::{Bundle, Digest, FIRST_DEVICE, MemberId, Name, Role, UnitId, VaultId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,13 +14,19 @@ pub struct Keys {
     /// One for each charter, oldest first.
     pub records: Vec<SignKey>,
     pub checkpoint: SignKey,
-    pub members: BTreeMap<MemberId, SignKey>,
+    /// Of each member's devices; the second is not admitted in every vault.
+    pub members: BTreeMap<MemberId, [SignKey; 2]>,
     pub stranger: SignKey,
 }
 
 impl Keys {
     pub fn record(&self) -> &SignKey {
         self.records.last().unwrap()
+    }
+
+    /// The member's key that this one is the public half of.
+    pub fn of(&self, member: MemberId, public: &PublicKey) -> Option<&SignKey> {
+        self.members.get(&member)?.iter().find(|key| key.public() == *public)
     }
 }
 
@@ -47,6 +53,8 @@ pub struct Ledger {
     pub unit: UnitId,
     pub charters: Vec<Signed>,
     pub admissions: Vec<Signed>,
+    /// Who has two devices.
+    pub two: Vec<MemberId>,
     pub entries: Vec<Entry>,
     pub checkpoint: String,
 }
@@ -61,7 +69,7 @@ impl Ledger {
             root: dice.key(),
             records: (0..=usize::from(dice.chance(20))).map(|_| dice.key()).collect(),
             checkpoint: dice.key(),
-            members: ids.iter().map(|id| (*id, dice.key())).collect(),
+            members: ids.iter().map(|id| (*id, [dice.key(), dice.key()])).collect(),
             stranger: dice.key(),
         };
         let roster = UnitId(dice.bytes());
@@ -79,6 +87,7 @@ impl Ledger {
             charters,
             keys: Arc::new(keys),
             admissions: Vec::new(),
+            two: Vec::new(),
             entries: Vec::new(),
             checkpoint: String::new(),
         };
@@ -94,17 +103,42 @@ impl Ledger {
         } else {
             ledger.admit(vera, "Vera", &[Role::External], None);
         }
+        for (member, name) in [(owner, "Olga"), (lead, "Léna"), (sasha, "Sasha")] {
+            if dice.chance(40) {
+                // By whichever of the owner's devices there is.
+                let key = usize::from(ledger.two.contains(&owner));
+                ledger.admit_device((member, name, 1), &[], Some((owner, key)));
+                ledger.two.push(member);
+            }
+        }
         ledger
     }
 
     fn admit(&mut self, member: MemberId, name: &str, roles: &[Role], by: Option<MemberId>) {
-        let (own, signer) = (&self.keys.members[&member], by.map_or(&self.keys.root, |by| &self.keys.members[&by]));
-        let (vault, name, sign, enc) = (self.keys.vault, Name::parse(name).unwrap(), own.public(), "age1x".to_owned());
-        let device = Name::parse(mandatum::model::FIRST_DEVICE).unwrap();
+        self.admit_device((member, name, 0), roles, by.map(|by| (by, 0)));
+    }
+
+    /// One device of a member, by one device of an owner, or by the owner root.
+    fn admit_device(
+        &mut self,
+        (member, name, number): (MemberId, &str, usize),
+        roles: &[Role],
+        by: Option<(MemberId, usize)>,
+    ) {
+        let own = &self.keys.members[&member][number];
+        let signer = by.map_or(&self.keys.root, |(by, device)| &self.keys.members[&by][device]);
+        let (vault, name, sign, enc) = (self.keys.vault, Name::parse(name).unwrap(), own.public(), own.public());
+        let (device, enc) = (Name::parse([FIRST_DEVICE, "phone"][number]).unwrap(), format!("age1{enc}"));
         let bundle = Bundle { vault, member, name, device, sign, enc };
         let bundle = own.sign(Topic::Bundle, serde_json::to_vec(&bundle).unwrap());
-        let admission = Admission { bundle, roles: BTreeSet::from_iter(roles.iter().copied()), by };
+        let (roles, by) = (BTreeSet::from_iter(roles.iter().copied()), by.map(|(by, _)| by));
+        let admission = Admission { bundle, roles, by };
         self.admissions.push(signer.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap()));
+    }
+
+    /// The member's key, of one of their devices.
+    pub fn device(&self, member: MemberId, dice: &mut Dice) -> &SignKey {
+        &self.keys.members[&member][usize::from(self.two.contains(&member) && dice.chance(50))]
     }
 
     /// One more record, signed by the broker.
@@ -117,6 +151,10 @@ impl Ledger {
     /// The text of a record.
     pub fn text(&self, at: usize) -> String {
         String::from_utf8(self.entries[at].signed.unverified_bytes().to_vec()).unwrap()
+    }
+
+    pub fn text_of_any(&self, dice: &mut Dice) -> String {
+        self.text(dice.below(self.entries.len()))
     }
 
     /// Writes a record anew, signed by the broker's own key.
