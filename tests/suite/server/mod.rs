@@ -48,7 +48,12 @@ impl Server {
             let stop = || Ok(async move { drop(stopped.await) });
             serve_until(&host, &places, options, limits, &log, stop).unwrap();
         });
-        let begun: Value = serde_json::from_str(&hear.recv().expect("the server did not begin")).unwrap();
+        let begun = loop {
+            let said: Value = serde_json::from_str(&hear.recv().expect("the server did not begin")).unwrap();
+            if said["event"] == "serving" {
+                break said;
+            }
+        };
         Self {
             https: begun["https"].as_str().unwrap().to_owned(),
             pin: serde_json::from_value(begun["pin"].clone()).unwrap(),
@@ -167,7 +172,12 @@ fn two_servers_of_one_vault_are_tried_in_order() {
     world.as_member("Sasha", "fetch Romashka/CRM --json").done();
     assert!(!second.log().contains("\"verb\":\"fetch\""), "{}", second.log());
     drop(first);
-    world.as_member("Sasha", "fetch Romashka/CRM --json").done();
+    // It stood by, and takes its turn within a moment.
+    let begun = std::time::Instant::now();
+    while world.as_member("Sasha", "fetch Romashka/CRM --json").code != 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{}", second.log());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     assert!(second.log().contains("\"verb\":\"fetch\""), "{}", second.log());
 }
 
