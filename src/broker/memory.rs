@@ -10,7 +10,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 /// Bytes of encoded states that are kept decoded. Decoded they take about four times that.
-const STATES: usize = 16 << 20;
+const STATES: usize = 96 << 20;
 /// Nodes of trees that are kept; about a hundred bytes each.
 const NODES: usize = 1 << 17;
 
