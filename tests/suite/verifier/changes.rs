@@ -161,12 +161,19 @@ fn event_token(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> 
 /// Who asked, by which verb, about what: changed in the record, in its request, or in both.
 fn author(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> {
     let mut ledger = course.ledger.clone();
-    let at = dice.below(ledger.entries.len());
+    let what = dice.below(9);
+    let holds = |part: &str, at: &usize| ledger.text(*at).contains(part);
+    let fit: Vec<usize> = match what {
+        7 => (0..ledger.entries.len()).filter(|at| holds("\"verb\":\"revoke\"", at)).collect(),
+        8 => (0..ledger.entries.len()).filter(|at| holds("released\":{", at)).collect(),
+        _ => (0..ledger.entries.len()).collect(),
+    };
+    let at = *fit.get(dice.below(fit.len()))?;
     let mut record: Value = serde_json::from_str(&ledger.text(at)).ok()?;
     let signed = request_of(&ledger, at).map(|(_, request)| request);
     let mut body: Value = serde_json::from_slice(signed.as_ref().map_or(b"{}", Signed::unverified_bytes)).ok()?;
     let (member, verb) = (*dice.one(&ledger.people.all()), json!(dice.one(Verb::ALL)));
-    match dice.below(9) {
+    match what {
         6 => body["unit"] = json!(dice.hex(16)),
         7 => body["ask"]["of"] = json!([dice.one(&["Another", "Romashka"])]),
         8 => body["ask"]["items"] = json!([{"credential": dice.hex(16), "grant": dice.hex(16)}]),

@@ -270,9 +270,12 @@ fn add_row(system: &str, within: Term, dice: &mut Dice) -> Value {
 
 fn terms(within: Term, dice: &mut Dice) -> Value {
     let levels: Vec<Level> = dice.some(&Level::all().collect::<Vec<_>>());
+    let (no_level, no_purpose) = (dice.chance(2), dice.chance(2));
+    let levels = if no_level { Vec::new() } else { levels };
+    let purposes = if no_purpose { Vec::new() } else { dice.some(PURPOSES) };
     let days: Value = if dice.chance(30) { json!(dice.one(&[0, 1, 30, 90, 4_000_000_000u32])) } else { json!(null) };
     let until = *dice.one(&["2026-12-31", "2026-11-30", "2027-03-01"]);
-    json!({"data": dice.some(TEXTS), "levels": levels, "purposes": dice.some(PURPOSES), "from": "2026-01-15",
+    json!({"data": dice.some(TEXTS), "levels": levels, "purposes": purposes, "from": "2026-01-15",
         "until": until, "term": part_of(within, dice), "grant_days": days})
 }
 
@@ -632,7 +635,9 @@ fn credential(mandate: &Mandate, at: i64, text: &str, dice: &mut Dice) -> Option
     let version = if secret { version(if dice.chance(98) { 1 } else { 2 }, dice) } else { json!(null) };
     let revocation = json!({"endpoint": text, "probe": "https://x.test", "client": ""});
     let name = *dice.one(&["", "Admin", "admin ", "Бот ё", "бот е", "x1", "x2", "x3"]);
-    Some(json!({"id": dice.hex(16), "row": live_row(mandate, dice)?.id, "name": name.trim(), "kind": kind,
+    let old = mandate.credentials.last().filter(|_| dice.chance(8)).map(|credential| credential.id.to_string());
+    let id = old.unwrap_or_else(|| dice.hex(16));
+    Some(json!({"id": id, "row": live_row(mandate, dice)?.id, "name": name.trim(), "kind": kind,
         "account": text, "url": "https://romashka.test", "second_factor": second_factor(at, text, dice),
         "revocation": dice.chance(50).then_some(revocation), "because": dice.one(&[None, Some(text)]),
         "version": version}))
