@@ -11,10 +11,10 @@ function init(args)
       if line_number % threads == number then bodies[#bodies + 1] = line .. "\n" end
       line_number = line_number + 1
    end
-   released, refused = 0, 0
 end
 function request()
    place = place + 1
-   if place > #bodies then wrk.thread:stop() place = #bodies end
+   -- Used up: whoever reads the result sees what was refused.
+   if place > #bodies then return wrk.format("GET", "/none") end
    return wrk.format("POST", "/v1/fetch", nil, bodies[place])
 end
