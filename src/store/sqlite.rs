@@ -15,6 +15,8 @@ use std::time::Duration;
 const WAL_BYTES: u64 = 64 * 4096;
 /// The same for a process that stays: long enough that most of it can be moved beside the work.
 const STAYING_WAL_BYTES: u64 = 8 * 1024 * 1024;
+/// Pages of the database kept in memory by a process that stays, KiB; SQLite takes a negative number for that.
+const STAYING_CACHE_KIB: i64 = -32 * 1024;
 /// How long a writer waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -155,6 +157,8 @@ impl File {
 
     /// Moves the log in the background from now on: this process serves for long, and nobody waits for that work.
     pub fn stay(&mut self) {
+        // Without it every page beyond 2 MiB is read from the system again and again.
+        let _ = self.conn.pragma_update(None, "cache_size", STAYING_CACHE_KIB);
         self.mover = self.conn.path().map(Path::new).and_then(|path| Mover::start(path).ok());
     }
 }
