@@ -30,26 +30,24 @@ use std::thread::JoinHandle;
 
 /// Changes of each ledger.
 const CHANGES_EACH: usize = 5;
+/// Ledgers are made on so many threads; a seed gives the same ledger on any.
+const THREADS: u64 = 2;
 
 #[test]
 fn two_verifiers_say_the_same_of_every_extract() {
     let Some(other) = Other::start() else { return };
     let (ledgers, seed) = (setting("MANDATUM_VERIFIER_LEDGERS", 1000), setting("MANDATUM_VERIFIER_SEED", 1));
-    let mut last = course(seed);
-    for number in 1..=ledgers {
-        let course = course(seed + number);
-        let dice = &mut Dice::new(!(seed + number));
-        other.compare("as it was made", seed + number, course.ledger.write());
-        let mut left = CHANGES_EACH;
-        while left > 0 {
-            let (name, change) = dice.one(CHANGES);
-            if let Some(file) = change(&course, &last, dice) {
-                other.compare(name, seed + number, file);
-                left -= 1;
-            }
+    std::thread::scope(|scope| {
+        for thread in 1..=THREADS {
+            let (other, numbers) = (&other, (thread..=ledgers).step_by(usize::try_from(THREADS).unwrap()));
+            scope.spawn(move || {
+                let mut last = course(seed);
+                for number in numbers {
+                    last = compare_changes_of(seed + number, &last, other);
+                }
+            });
         }
-        last = course;
-    }
+    });
     for waiting in [500, 501] {
         let crowded = Course::crowded(waiting, &mut Dice::new(seed));
         other.compare("so many requests wait", seed, crowded.ledger.write());
@@ -64,6 +62,22 @@ fn two_verifiers_say_the_same_of_every_extract() {
         said.iter().filter(|(name, _)| **name != "as it was made").map(|(_, n)| *n).collect();
     let not: u64 = changed.iter().map(|(_, not)| not).sum();
     assert!(not * 10 > ledgers * u64::try_from(CHANGES_EACH).unwrap() * 8, "changes are found: {not}");
+}
+
+/// A ledger as it was made, and with changes.
+fn compare_changes_of(seed: u64, foreign: &Course, other: &Other) -> Course {
+    let course = course(seed);
+    let dice = &mut Dice::new(!seed);
+    other.compare("as it was made", seed, course.ledger.write());
+    let mut left = CHANGES_EACH;
+    while left > 0 {
+        let (name, change) = dice.one(CHANGES);
+        if let Some(file) = change(&course, foreign, dice) {
+            other.compare(name, seed, file);
+            left -= 1;
+        }
+    }
+    course
 }
 
 /// What the program itself hands out, and not only what is made by hand here.
