@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 const TAKEOVER: Duration = Duration::from_secs(10);
 
 /// The binary, serving a world's vault over HTTPS on this machine.
-struct Process {
+pub struct Process {
     child: Child,
-    url: String,
-    pin: mandatum::model::Digest,
+    pub url: String,
+    pub pin: mandatum::model::Digest,
     log: Arc<Mutex<String>>,
 }
 
 impl Process {
-    fn start(world: &World) -> Self {
+    pub fn start(world: &World) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mandatum"))
             .arg("--vault")
             .arg(world.path("vault"))
@@ -57,8 +57,17 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    fn said(&self, what: &str) -> bool {
+    pub fn said(&self, what: &str) -> bool {
         self.log.lock().unwrap().contains(what)
+    }
+
+    /// Waits until it says so.
+    pub fn says(&self, what: &str) {
+        let begun = Instant::now();
+        while !self.said(what) {
+            assert!(begun.elapsed() < 2 * TAKEOVER, "{what}: {}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -70,8 +79,7 @@ impl Drop for Process {
 }
 
 /// A vault by the machine's own clock, with one login that Lena may fetch.
-fn world_of_today() -> World {
-    let world = World::empty();
+pub fn of_today(world: World) -> World {
     world.clock.pass_to(SystemClock.now().0 - 600_000);
     world.init("Olga");
     world.unlock("Olga");
@@ -95,7 +103,7 @@ fn releases(world: &World) -> usize {
 /// Kills the serving broker three times in the middle of work. Whoever stands by serves within ten seconds; every
 /// secret that arrived has its record, and at most one record a kill has no arrival: the answer that was under way.
 pub fn a_standby_takes_over_and_nothing_is_released_twice_or_unrecorded() {
-    let world = world_of_today();
+    let world = of_today(World::empty());
     let (mut serving, mut waiting) = (Process::start(&world), Process::start(&world));
     assert!(waiting.said("standby") && !serving.said("standby"));
     assert_eq!(waiting.pin, serving.pin);
