@@ -162,16 +162,19 @@ pub fn lose_power(world: &mut World, before: bool) {
 
 /// Something is put back, lost or changed; afterwards everything is as it was, or the owner goes on with the kit.
 pub fn damage(world: &mut World) {
-    let Some(kept) = world.kept.first().cloned() else { return world.keep() };
     if world.wall != Wall::True || world.model.contracts.is_empty() {
         return;
     }
+    let kind = world.dice.below(9);
+    let Some(kept) = world.kept.first().cloned().or_else(|| (kind >= 5).then(|| world.image())) else {
+        return world.keep();
+    };
     world.settle();
     world.count("damages");
     let mut truth = world.image();
     truth.ledgers = Arc::new(Mutex::new(std::mem::take(&mut world.ledgers)));
     let frames = world.frames.len();
-    match world.dice.below(9) {
+    match kind {
         0 => older_database(world, &kept, &truth),
         1 => {
             world.note("an older anchor is put back".into());
@@ -186,12 +189,12 @@ pub fn damage(world: &mut World) {
             world.put_back(&truth);
         }
         3 => whole_machine(world, &kept, &truth),
-        4..=6 => hostile_database(world, &truth),
-        7 => lost_anchor(world, &truth.model, &truth),
-        _ => {
+        4 => {
             world.put(&kept, &[Part::Database]);
             lost_anchor(world, &kept.model, &truth);
         }
+        5 => lost_anchor(world, &truth.model, &truth),
+        _ => hostile_database(world, &truth),
     }
     world.frames.truncate(frames);
 }

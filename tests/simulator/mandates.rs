@@ -69,12 +69,13 @@ pub fn lead_and_contract(world: &mut World) -> Option<(MemberId, Contract)> {
 
 pub fn open(world: &mut World) {
     let leads = world.who(|person| person.roles.contains(&Role::Lead));
-    let Some(lead) = world.dice.pick(&leads).filter(|_| world.model.contracts.len() < 4) else { return };
+    let active = world.model.contracts.values().filter(|contract| contract.course == Course::Active).count();
+    let Some(lead) = world.dice.pick(&leads).filter(|_| active < 3) else { return };
     if !world.ready(lead) {
         return;
     }
     let operator = format!("Operator {}", world.model.contracts.len() + world.steps.len());
-    let (signed, until) = (world.days(-3, 0), world.days(1, 40));
+    let (signed, until) = (world.days(-3, 0), world.days(3, 60));
     let many = 1 + world.dice.below(3);
     let (specs, lines): (Vec<_>, Vec<_>) =
         (0..many).map(|row| draw_row(world, &format!("S{row}"), (signed, until))).unzip();

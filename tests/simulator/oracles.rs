@@ -5,7 +5,7 @@ use crate::world::{Handed, World};
 use mandatum::anchor::Anchor;
 use mandatum::api::{self, Proof, Refusal};
 use mandatum::crypto::{Context, Key, Signed, open};
-use mandatum::ledger::{Audit, Audited, Directory, Edge, Entry, Outcome, Record, from_blob};
+use mandatum::ledger::{Audit, Audited, Directory, Edge, Entry, Outcome, from_blob};
 use mandatum::model::{Deny, Event, GrantId, Mandate, MemberId, Roster, UnitId, VaultId, Verb};
 use mandatum::store::{Store, decode_entry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Fold {
     pub roster: Roster,
     pub mandates: BTreeMap<UnitId, Mandate>,
-    /// What was released, by the request's signature.
-    pub released: BTreeMap<Vec<u8>, Record>,
     /// The grants whose keys the anchor holds.
     held: BTreeSet<(UnitId, GrantId)>,
     /// Whose second factors it holds.
@@ -39,9 +37,7 @@ impl World {
                 continue;
             }
             let ledger = self.ledgers.entry(unit).or_default();
-            for entry in entries(&key, self.kit.vault, &store, unit, ledger.edge.size())? {
-                ledger.take(unit, &entry)?;
-            }
+            ledger.read(&key, self.kit.vault, &store, unit)?;
             if (ledger.edge.size(), ledger.edge.root(), ledger.state.digest()) != (head.size, head.root, head.state) {
                 return Err(format!("{unit}: the fold of the records is not what the anchor names"));
             }
@@ -60,7 +56,7 @@ impl World {
             held.extend(segment.grants.iter().map(|(grant, ..)| (unit, *grant)));
         }
         let factors = anchor.core().factors.iter().map(|factor| factor.member).collect();
-        let (mut mandates, mut released, mut roster) = (BTreeMap::new(), BTreeMap::new(), None);
+        let (mut mandates, mut roster) = (BTreeMap::new(), None);
         for unit in anchor.units() {
             let Some(ledger) = self.ledgers.get(&unit) else { continue };
             match &ledger.state {
@@ -68,37 +64,46 @@ impl World {
                 Audited::Roster(folded) => roster = Some((**folded).clone()),
                 Audited::Empty => {}
             }
-            for record in &ledger.released {
-                let signature = record.request.as_ref().ok_or("a release that nobody asked for")?.signature().to_vec();
-                if released.insert(signature, record.clone()).is_some() {
-                    return Err("two releases for one request".into());
-                }
-            }
         }
-        Ok(Fold { roster: roster.ok_or("no roster")?, mandates, released, held, factors })
+        Ok(Fold { roster: roster.ok_or("no roster")?, mandates, held, factors })
+    }
+
+    /// Whatever was read once is there, byte for byte.
+    pub fn check_kept(&self) {
+        let store = self.store();
+        for (unit, ledger) in &self.ledgers {
+            let there = store.entries(*unit, 0, u32::MAX).unwrap_or_default();
+            let known = ledger.entries.iter().map(|(sealed, _)| sealed);
+            let same = there.len() >= known.len() && there.iter().zip(known).all(|((_, found), known)| found == known);
+            assert!(same, "{unit}: what was recorded is not there any more");
+        }
     }
 
     /// Every signature, every request, every place: the ledgers as an auditor takes them.
     pub fn verify_all(&self) -> Result<(), String> {
-        let mut anchor = Anchor::open(&self.outside()).map_err(|error| error.to_string())?;
-        let store = self.store();
-        let roster = match self.ledgers.get(&anchor.core().roster).map(|ledger| &ledger.state) {
-            Some(Audited::Roster(roster)) => roster,
-            _ => return Err("no roster".into()),
-        };
-        let directory = directory(roster)?;
-        for unit in anchor.units() {
-            let segment = anchor.segment(unit).map_err(|error| error.to_string())?.unwrap();
-            let (head, key) = (segment.head, segment.evidence_key.as_ref().ok_or("no evidence key")?.duplicate());
-            let mut audit = Audit::new(&directory, unit);
-            audit.take(&entries(&key, self.kit.vault, &store, unit, 0)?).map_err(|flaw| format!("{unit}: {flaw}"))?;
-            if head.size > 0
-                && (audit.size(), audit.root(), audit.state().digest()) != (head.size, head.root, head.state)
-            {
-                return Err(format!("{unit}: the audit comes to something else than the anchor names"));
+        let rosters = self.ledgers.values().find_map(|ledger| match &ledger.state {
+            Audited::Roster(roster) => Some(roster),
+            _ => None,
+        });
+        let directory = directory(rosters.ok_or("no roster")?)?;
+        for (unit, ledger) in &self.ledgers {
+            let entries: Vec<Entry> = ledger.entries.iter().map(|(_, entry)| entry.clone()).collect();
+            let mut audit = Audit::new(&directory, *unit);
+            audit.take(&entries).map_err(|flaw| format!("{unit}: {flaw}"))?;
+            if (audit.root(), audit.state()) != (ledger.edge.root(), &ledger.state) {
+                return Err(format!("{unit}: the audit comes to something else"));
             }
         }
         Ok(())
+    }
+
+    /// The record of a release, by its request.
+    pub fn record_of(&self, request: &Signed) -> Option<(UnitId, u64)> {
+        let found = |(unit, ledger): (&UnitId, &Ledger)| {
+            let (seq, recorded) = ledger.released.get(request.signature())?;
+            (recorded == request).then_some((*unit, *seq))
+        };
+        self.ledgers.iter().find_map(found)
     }
 
     /// A call begins and ends; then everything must be as it should be.
@@ -115,6 +120,7 @@ impl World {
             self.wall = Wall::True;
         }
         self.settle();
+        self.check_kept();
         self.verify_all().unwrap_or_else(|flaw| panic!("the ledgers do not verify: {flaw}"));
         if self.dice.chance(75) {
             return;
@@ -134,10 +140,9 @@ impl World {
             panic!("the verified ledgers do not say what should be so: {flaw}");
         }
         for handed in &self.handed {
-            let record = fold.released.get(handed.request.signature());
+            let record = self.record_of(&handed.request);
             let record = record.unwrap_or_else(|| panic!("a secret was handed out, and no record says so"));
-            let place = (record.unit, record.seq, record.request.as_ref());
-            assert!(place == (handed.unit, handed.seq, Some(&handed.request)), "the record of a release is another's");
+            assert!(record == (handed.unit, handed.seq), "the record of a release is another's");
         }
         self.check_keys(&fold);
         fold
@@ -234,30 +239,36 @@ impl World {
     }
 }
 
-fn entries(key: &Key, vault: VaultId, store: &Store, unit: UnitId, from: u64) -> Result<Vec<Entry>, String> {
-    let sealed = store.entries(unit, from, u32::MAX).map_err(|error| error.to_string())?;
-    let opened = (from..).zip(&sealed).map(|(expected, (seq, sealed))| {
-        let context = Context::new("mandatum/entry/1").at(vault.bytes()).at(unit.bytes()).number(expected);
-        (*seq == expected).then_some(())?;
-        decode_entry(open(key, &context, sealed).ok()?.expose())
-    });
-    opened.collect::<Option<Vec<Entry>>>().ok_or_else(|| format!("{unit}: an entry does not open at its place"))
-}
-
-/// What is known of one ledger.
+/// What is known of one ledger: its entries as they were found, and what they come to.
 pub struct Ledger {
+    entries: Vec<(Vec<u8>, Entry)>,
     edge: Edge,
     state: Audited,
-    released: Vec<Record>,
+    /// Releases by their requests' signatures.
+    released: BTreeMap<Vec<u8>, (u64, Signed)>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { edge: Edge::default(), state: Audited::Empty, released: Vec::new() }
+        Self { entries: Vec::new(), edge: Edge::default(), state: Audited::Empty, released: BTreeMap::new() }
     }
 }
 
 impl Ledger {
+    /// Reads what is new.
+    fn read(&mut self, key: &Key, vault: VaultId, store: &Store, unit: UnitId) -> Result<(), String> {
+        let new = store.entries(unit, self.edge.size(), u32::MAX).map_err(|error| error.to_string())?;
+        for (seq, sealed) in new {
+            let context = Context::new("mandatum/entry/1").at(vault.bytes()).at(unit.bytes()).number(self.edge.size());
+            let opened = open(key, &context, &sealed).ok().filter(|_| seq == self.edge.size());
+            let entry = opened.and_then(|plain| decode_entry(plain.expose()));
+            let entry = entry.ok_or_else(|| format!("{unit}: an entry does not open at its place"))?;
+            self.take(unit, &entry)?;
+            self.entries.push((sealed, entry));
+        }
+        Ok(())
+    }
+
     fn take(&mut self, unit: UnitId, entry: &Entry) -> Result<(), String> {
         let record = entry.proven_record().map_err(|error| error.to_string())?;
         if (record.unit, record.seq) != (unit, self.edge.size()) {
@@ -275,7 +286,10 @@ impl Ledger {
             (Audited::Mandate(mandate), Outcome::Mandate(event)) => {
                 mandate.apply(event, record.by, record.at).map_err(broken)?;
                 if matches!(event, Event::Released { .. } | Event::CodeReleased { .. }) {
-                    self.released.push(record.clone());
+                    let request = record.request.clone().ok_or("a release that nobody asked for")?;
+                    if self.released.insert(request.signature().to_vec(), (record.seq, request)).is_some() {
+                        return Err("two releases for one request".into());
+                    }
                 }
             }
             (Audited::Roster(roster), Outcome::Roster(event)) => roster.apply(event, record.at).map_err(broken)?,

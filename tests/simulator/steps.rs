@@ -2,16 +2,16 @@
 
 use crate::access::{self, admit_as, grant, revoke};
 use crate::damage::{damage, lose_power};
+use crate::evil::evil;
 use crate::machine::{Fault, LEFTS, Left, When};
 use crate::mandates::{self, add_login, open};
-use crate::model::{DAY, HOUR, Model, Wall};
+use crate::model::{Access, DAY, HOUR, Model, Wall};
 use crate::oracles::Fold;
 use crate::retrieval::{code, fetch};
 use crate::world::{Sitting, World};
-use crate::evil::evil;
 use mandatum::agent::AgentError;
 use mandatum::api::{self, Call, Frame, Gate, Nothing, Refusal};
-use mandatum::model::{Deny, MemberId, Nonce, Role};
+use mandatum::model::{Deny, MemberId, Nonce, Role, UnitId};
 use std::sync::Arc;
 
 /// What a step must come to.
@@ -65,23 +65,14 @@ const STEPS: &[(usize, Work)] = &[
     (4, replay),
     (4, evil),
     (2, wrong_code),
-    (2, World::keep),
-    (3, damage),
+    (3, World::keep),
+    (5, damage),
     (1, sweep),
 ];
 
 /// Draws and does one step.
 pub fn step(world: &mut World) {
-    let mut left = world.dice.below(STEPS.iter().map(|(weight, _)| weight).sum());
-    let (_, work) = STEPS
-        .iter()
-        .find(|(weight, _)| {
-            left < *weight || {
-                left -= weight;
-                false
-            }
-        })
-        .unwrap();
+    let work = draw_work(world);
     world.count("steps");
     world.shuffle_desks();
     world.mortal = world.wall == Wall::True && world.dice.chance(25);
@@ -90,12 +81,31 @@ pub fn step(world: &mut World) {
     world.hear();
 }
 
+fn draw_work(world: &mut World) -> Work {
+    let opens = |unit: UnitId, grant: &Access| world.model.contracts[&unit].logins.iter().any(|l| l.row == grant.row);
+    let barren = !world.live().any(|(unit, grant)| opens(unit, grant));
+    if barren && world.dice.chance(60) {
+        // A life that came to nothing goes on.
+        return world.dice.pick(&[open as Work, add_login, add_login, grant, access::admit]).unwrap();
+    }
+    let mut left = world.dice.below(STEPS.iter().map(|(weight, _)| weight).sum());
+    for (weight, work) in STEPS {
+        if left < *weight {
+            return *work;
+        }
+        left -= weight;
+    }
+    unreachable!("below the sum of all weights")
+}
+
 /// A first lead, a first mandate, somebody to grant it to.
 pub fn prologue(world: &mut World) {
     for roles in [[Role::Lead].as_slice(), &[Role::Specialist]] {
         admit_as(world, roles.iter().copied().collect());
     }
     open(world);
+    add_login(world);
+    grant(world);
     add_login(world);
     grant(world);
 }
@@ -203,7 +213,6 @@ fn draw_fault(world: &mut World) -> Fault {
 /// acknowledged is there.
 fn recover(world: &mut World, fault: Fault, said: bool, after: After) {
     world.count("crashes");
-    world.ledgers.clear();
     if fault.cut.is_some() {
         world.close_doors();
         let power = fault.cut != Some(Left::Cached);
@@ -223,6 +232,7 @@ fn recover(world: &mut World, fault: Fault, said: bool, after: After) {
     }
     world.machine.lock().unwrap().arm(None);
     world.beat().unwrap_or_else(|error| panic!("after a crash: {error}"));
+    world.check_kept();
     let fold = world.audit();
     let mut candidate = match after {
         After::Same => None,
