@@ -166,11 +166,11 @@ pub fn after_restart(world: &mut World, found: Option<BTreeMap<UnitId, u64>>) {
     world.model.sweep(now);
     world.beat().unwrap_or_else(|error| panic!("after a restart: {error}"));
     world.hear();
-    world.audit();
+    let fold = world.audit();
     // Releases of the gap are lost with their records; the restart names how many.
     let handed = std::mem::take(&mut world.handed);
     world.handed = handed.into_iter().filter(|handed| world.record_of(&handed.request).is_some()).collect();
-    world.check_all();
+    world.check(&fold);
 }
 
 /// Second factors were lost with the anchor: the owner enrols everybody anew.
