@@ -12,8 +12,11 @@ use rusqlite::Connection;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// Something that no broker does.
+type Sabotage = fn(&mut World);
+
 /// What is said, and what is done before.
-const BROKEN: &[(&str, fn(&mut World))] = &[
+const BROKEN: &[(&str, Sabotage)] = &[
     ("a secret was handed out, and no record says so", |world| {
         let request = world.agents[0].program.identity().sign.sign(Topic::Request, b"{}".to_vec());
         let handed = Handed { request, ..world.handed[0].clone() };

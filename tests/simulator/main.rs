@@ -39,7 +39,7 @@ fn run(seed: u64) -> (Vec<String>, Counts, Option<String>) {
     let mut world = World::found(seed);
     let done = catch_unwind(AssertUnwindSafe(|| {
         steps::prologue(&mut world);
-        let many = number("MANDATUM_STEPS").unwrap_or(STEPS[usize::from(seed % 8 == 0)]);
+        let many = number("MANDATUM_STEPS").unwrap_or(STEPS[usize::from(seed.is_multiple_of(8))]);
         (0..many).for_each(|_| steps::step(&mut world));
         world.the_end();
     }));
