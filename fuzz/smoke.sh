@@ -18,7 +18,10 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     exit 0
 fi
 
-CARGO_TARGET_DIR="$target_dir" cargo +nightly fuzz build --fuzz-dir . --target "$triple"
+cp ../Cargo.lock . # the versions the package is built with
+# Without a sanitizer: our code is safe Rust, and the build takes a third of the time.
+CARGO_TARGET_DIR="$target_dir" cargo +nightly fuzz build --fuzz-dir . --target "$triple" --sanitizer none \
+    --codegen-units 16
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 for target in "${targets[@]}"; do

@@ -1,4 +1,5 @@
-//! `docs/asvs.md` names every requirement of ASVS 5.0 up to level 2 once, and its evidence is there.
+//! `docs/asvs.md` names every requirement of ASVS 5.0 up to level 2 once, `SECURITY.md` every property it speaks of, and
+//! the evidence they name is there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,11 +39,14 @@ fn lines(page: &str) -> Vec<Line<'_>> {
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
         let [id, _, state, evidence] = cells.as_slice() else { panic!("not four cells: {row}") };
-        // Every other piece between backticks stands inside them.
-        let evidence = evidence.split('`').skip(1).step_by(2).filter(|word| word.contains("::") || word.contains('#'));
-        Line { id, state, evidence: evidence.collect() }
+        Line { id, state, evidence: evidence_in(evidence) }
     })
     .collect()
+}
+
+/// What stands between backticks and names a place.
+fn evidence_in(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).filter(|word| word.contains("::") || word.contains('#')).collect()
 }
 
 fn root() -> &'static Path {
@@ -80,6 +84,29 @@ fn no_claim_is_without_evidence_and_all_of_it_is_there() {
         faults.extend(evidence.into_iter().filter_map(|named| wrong_with(named).map(|why| format!("V{id}: {why}"))));
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn each_property_of_the_security_page_is_shown_by_something() {
+    let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let below = |head: &str| -> Vec<Vec<&str>> {
+        let table = page.split_once(head).unwrap_or_else(|| panic!("no table {head}")).1;
+        let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+        rows.map(|row| row.split(" | ").collect()).collect()
+    };
+    let shown = below("| property | shown by |");
+    let properties = below("| property | `solo` | `account` | `host` |");
+    assert_eq!(shown.len(), properties.len());
+    for (row, property) in shown.iter().zip(properties) {
+        assert!(property[0].starts_with(row[0]), "{:?} is not {:?}", row[0], property[0]);
+        let claimed = !property[1].starts_with("no:");
+        assert_eq!(claimed, !evidence_in(row[1]).is_empty(), "{}", row[0]);
+    }
+    for row in below("| limit | shown by |") {
+        assert!(page.contains(&format!("- **{}", row[0])), "{} is no limit", row[0]);
+    }
+    let all: Vec<String> = page.lines().flat_map(evidence_in).filter_map(wrong_with).collect();
+    assert!(all.is_empty(), "\n{}", all.join("\n"));
 }
 
 /// What is wrong with a piece of evidence, if anything.
