@@ -44,7 +44,9 @@ pub fn record(data: &[u8]) {
         assert!(record.encode() == line, "one record has one spelling");
         // What does not follow is refused, and leaves nothing of itself behind that a later record could break on.
         match (&record.outcome, &mut mandate, &mut roster) {
-            (Outcome::Mandate(event), None, _) => mandate = Mandate::open(record.unit, event, record.by, record.at).ok(),
+            (Outcome::Mandate(event), None, _) => {
+                mandate = Mandate::open(record.unit, event, record.by, record.at).ok()
+            }
             (Outcome::Mandate(event), Some(state), _) => {
                 if state.clone().apply(event, record.by, record.at).is_ok() {
                     let _ = state.apply(event, record.by, record.at);

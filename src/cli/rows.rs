@@ -53,8 +53,7 @@ pub fn parse(shown: &str, text: &[u8]) -> Result<Vec<RowSpec>, Failure> {
     if text.len() > 10 * 1024 * 1024 {
         return Err(Failure::input("rows", format!("{shown} is longer than 10 MiB")));
     }
-    let text =
-        std::str::from_utf8(text).map_err(|_| Failure::input("rows", format!("{shown} is not UTF-8 text")))?;
+    let text = std::str::from_utf8(text).map_err(|_| Failure::input("rows", format!("{shown} is not UTF-8 text")))?;
     let text = text.trim_start_matches('\u{FEFF}');
     let rows = if text.trim_start().starts_with('[') { from_json(text)? } else { from_csv(text)? };
     match rows.len() {

@@ -177,8 +177,7 @@ mod tests {
     #[test]
     fn wycheproof_hkdf_sha256() {
         let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
-        let key =
-            Key::from_slice(&hex("3ee1fc0d8fac49d494c4a1b8cf6bf290a4a2c19a27c3ab1914d0d21c841577e0")).unwrap();
+        let key = Key::from_slice(&hex("3ee1fc0d8fac49d494c4a1b8cf6bf290a4a2c19a27c3ab1914d0d21c841577e0")).unwrap();
         let info = Context(hex("4dc991623624fadef207587e42776cf3e0fdf4e5"));
         let expected = hex("f41f703259063d401de67cea9192038ddddc71ede5cdb383aad71894c1a39e8c");
         assert_eq!(derive_subkey(&key, &info).expose()[..], expected);

@@ -235,7 +235,11 @@ mod tests {
                 let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
                 let sig = [nonce, (Scalar::from(r) + k * Scalar::from(a)).to_bytes()].concat();
                 let exact = (usize::from(k.as_bytes()[0]) * i + j) % 8 == 0;
-                assert_eq!(verify(&Digest(key), &message, &sig).is_ok(), exact && a * r != 0, "{a} {r} {i} {j} {message:?}");
+                assert_eq!(
+                    verify(&Digest(key), &message, &sig).is_ok(),
+                    exact && a * r != 0,
+                    "{a} {r} {i} {j} {message:?}"
+                );
                 taken += usize::from(exact && a * r != 0);
             }
         }

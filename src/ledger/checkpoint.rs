@@ -137,7 +137,8 @@ mod tests {
 
         let text = "If you think cryptography is the answer to your problem,\n\
                     then you don't know what your problem is.\n";
-        let line = base64("x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=");
+        let line =
+            base64("x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=");
         assert_eq!(key_id("PeterNeumann", &key.public()), [0xc7, 0x4f, 0x20, 0xa3]);
         assert_eq!([&key_id("PeterNeumann", &key.public())[..], &key.sign_note(text)].concat(), line);
         assert!(verify_note(&key.public(), text, &line[4..]).is_ok());

@@ -136,7 +136,8 @@ fn is_run(source: &str, test: &str) -> bool {
 #[test]
 fn evidence_that_is_not_there_is_noticed() {
     assert_eq!(wrong_with("tests/suite/asvs.rs::every_requirement_stands_there_once"), None);
-    for gone in ["tests/suite/asvs.rs::every_requirement", "tests/suite/asvs.rs::page", "src/none.rs#x", "deny.toml#hm"] {
+    for gone in ["tests/suite/asvs.rs::every_requirement", "tests/suite/asvs.rs::page", "src/none.rs#x", "deny.toml#hm"]
+    {
         assert!(wrong_with(gone).is_some(), "{gone}");
     }
 }

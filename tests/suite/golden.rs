@@ -63,9 +63,11 @@ fn write(dir: &Path) {
     world.as_member("Lena", "revoke Sasha Romashka/Bot").done();
     world.as_member("Sasha", "fetch Romashka/Bot --field token --purpose answers").denied("NOT_GRANTED");
     let token = secret("Lena", "fetch Romashka/Bot --field token --purpose answers");
-    for (verb, name) in
-        [("extract Romashka --out", "extract.jsonl"), ("checkpoint Romashka --out", "checkpoint"), ("backup", "backup.db")]
-    {
+    for (verb, name) in [
+        ("extract Romashka --out", "extract.jsonl"),
+        ("checkpoint Romashka --out", "checkpoint"),
+        ("backup", "backup.db"),
+    ] {
         world.as_member("Olga", &format!("{verb} {}", world.path(name).display())).done();
     }
     // What came after the backup: it stands in the anchor's journal alone.
