@@ -19,7 +19,7 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
 fi
 
 cp ../Cargo.lock . # the versions the package is built with
-# Without a sanitizer: our code is safe Rust, and the build takes a third of the time.
+# Without a sanitizer: our code is safe Rust, and instrumenting every crate for it takes long.
 CARGO_TARGET_DIR="$target_dir" cargo +nightly fuzz build --fuzz-dir . --target "$triple" --sanitizer none \
     --codegen-units 16
 scratch=$(mktemp -d)
