@@ -35,17 +35,25 @@ struct JsonRow {
     until: Option<String>,
 }
 
-/// Reads rows from a file: JSON where it begins with a bracket, else CSV with a header.
+/// Reads rows from a file.
+///
+/// # Errors
+/// As [`parse`], or the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<RowSpec>, Failure> {
+    let shown = path.display().to_string();
+    let text = std::fs::read(path).map_err(|error| Failure::input("rows", format!("{shown}: {error}")))?;
+    parse(&shown, &text)
+}
+
+/// Rows from the content of a file: JSON where it begins with a bracket, else CSV with a header.
 ///
 /// # Errors
 /// Input naming the line and the field; nothing is taken then.
-pub fn read(path: &Path) -> Result<Vec<RowSpec>, Failure> {
-    let shown = path.display();
-    let text = std::fs::read(path).map_err(|error| Failure::input("rows", format!("{shown}: {error}")))?;
+pub fn parse(shown: &str, text: &[u8]) -> Result<Vec<RowSpec>, Failure> {
     if text.len() > 10 * 1024 * 1024 {
         return Err(Failure::input("rows", format!("{shown} is longer than 10 MiB")));
     }
-    let text = String::from_utf8(text).map_err(|_| Failure::input("rows", format!("{shown} is not UTF-8 text")))?;
+    let text = std::str::from_utf8(text).map_err(|_| Failure::input("rows", format!("{shown} is not UTF-8 text")))?;
     let text = text.trim_start_matches('\u{FEFF}');
     let rows = if text.trim_start().starts_with('[') { from_json(text)? } else { from_csv(text)? };
     match rows.len() {

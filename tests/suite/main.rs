@@ -1,10 +1,13 @@
 //! The tests of the whole: in one binary, so that they are built once.
 
 mod anchor;
+mod asvs;
 mod cli;
 mod cluster;
 mod codes;
 mod devices;
+mod fuzz;
+mod golden;
 mod keyring;
 mod killed;
 mod ledger;
