@@ -107,3 +107,52 @@ fn private(path: &Path, truncate: bool) -> std::io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Digest;
+
+    fn pin(size: u64) -> Pin {
+        Pin { seen: Seen { size, root: Digest([7; 32]) }, note: "note".into() }
+    }
+
+    #[test]
+    fn a_pin_that_cannot_be_read_is_not_taken_for_none() {
+        let state = std::env::temp_dir().join(format!("mandatum-pins-{}", std::process::id()));
+        let (pins, unit) = (Pins::new(&state, MemberId([1; 16])), UnitId([2; 16]));
+        assert!(pins.read(unit).is_ok_and(|none| none.is_none()));
+        assert!(pins.write(unit, &pin(5)).is_ok() && pins.write(unit, &pin(3)).is_ok());
+        assert!(pins.read(unit).is_ok_and(|kept| kept == Some(pin(5))), "an older head changes nothing");
+        // A power cut may leave a name without content; half a pin is somebody's work, or a failing disk's.
+        for (content, empty) in [(&b""[..], true), (b"{\"seen\":", false), (b"null", false), (b"\0\0\0\0", false)] {
+            assert!(std::fs::write(pins.path(unit), content).is_ok());
+            assert_eq!(pins.read(unit).is_ok(), empty, "{content:?}");
+            assert_eq!(pins.write(unit, &pin(9)).is_ok(), empty, "{content:?}");
+        }
+        assert!(std::fs::remove_file(pins.path(unit)).is_ok() && std::fs::create_dir(pins.path(unit)).is_ok());
+        let said = pins.read(unit).err().map(|error| error.to_string());
+        assert!(said.is_some_and(|said| said.contains("cannot be read") && said.contains("remove the file")));
+        assert!(std::fs::remove_dir_all(state).is_ok());
+    }
+
+    #[test]
+    fn pins_of_commands_beside_each_other_only_grow() {
+        let state = std::env::temp_dir().join(format!("mandatum-pins-many-{}", std::process::id()));
+        let unit = UnitId([2; 16]);
+        std::thread::scope(|scope| {
+            for first in 0..4 {
+                let pins = Pins::new(&state, MemberId([1; 16]));
+                scope.spawn(move || {
+                    for size in (1 + first..200).step_by(4) {
+                        assert!(pins.write(unit, &pin(size)).is_ok());
+                        assert!(pins.read(unit).is_ok_and(|kept| kept.is_some_and(|kept| kept.seen.size >= size)));
+                    }
+                });
+            }
+        });
+        let kept = Pins::new(&state, MemberId([1; 16])).read(unit);
+        assert!(kept.is_ok_and(|kept| kept.is_some_and(|kept| kept.seen.size == 199)));
+        assert!(std::fs::remove_dir_all(state).is_ok());
+    }
+}

@@ -94,7 +94,12 @@ impl Journal {
         let sealed = seal_exact(key, &context(header, self.frames), &plain, entropy);
         let len = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
         let frame = [&len.to_le_bytes()[..], &(!len).to_le_bytes(), &sealed].concat();
-        disk.append(&self.path, self.len, &frame)?;
+        if let Err(error) = disk.append(&self.path, self.len, &frame) {
+            // What can be read now need never become durable: a later sync may succeed without these bytes, and a frame
+            // behind a hole would be taken for damage. So it goes, as if it had not been begun.
+            let _ = disk.append(&self.path, self.len, &[]);
+            return Err(error.into());
+        }
         self.len += u64::try_from(frame.len()).unwrap_or(0);
         self.frames += 1;
         Ok(())

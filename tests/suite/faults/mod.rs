@@ -5,7 +5,7 @@
 //! revocation that was acknowledged is final, keys are dead where the records say so, and the next release works.
 //!
 //! Needs strace, and a kernel keyring that keeps a session; where one is missing the test says so loudly and proves
-//! nothing. `MANDATUM_TEST_FAULTS=full` tries every point instead of a spread of them; `docs/testing.md` says how long
+//! nothing. `MANDATUM_TEST_FAULTS=full` tries every point instead of a spread of them, and a number so many; `docs/testing.md` says how long
 //! that takes and what it found.
 
 mod calls;
@@ -26,14 +26,18 @@ const DIRS: [&str; 2] = ["vault", "state"];
 const EPOCH_KEYS: [&str; 4] = ["epoch-key", "epoch-key.new", "epoch-key.next", "epoch-key.next.new"];
 pub const FETCH: &str = "fetch Romashka/CRM --field password";
 
-/// Whether every point is to be tried.
-fn in_full() -> bool {
-    std::env::var("MANDATUM_TEST_FAULTS").is_ok_and(|set| set == "full")
+/// How many of so many points are to be tried: all, as many as are asked for, or a sample.
+fn wanted(all: usize, sample: usize) -> usize {
+    match std::env::var("MANDATUM_TEST_FAULTS").as_deref() {
+        Ok("full") => all,
+        Ok(number) => number.parse().expect("MANDATUM_TEST_FAULTS is a number, or 'full'"),
+        Err(_) => sample,
+    }
 }
 
 /// All of them, or so many spread evenly over them.
 fn spread<T>(all: Vec<T>, sample: usize) -> Vec<T> {
-    let (len, tried) = (all.len(), if in_full() { all.len() } else { sample.min(all.len()) });
+    let (len, tried) = (all.len(), wanted(all.len(), sample).min(all.len()));
     let chosen = |at: usize| (at + 1) * tried / len > at * tried / len;
     all.into_iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, item)| item).collect()
 }

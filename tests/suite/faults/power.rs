@@ -191,25 +191,26 @@ impl Paper {
         let is_data = |at: &usize| !matches!(self.pending[*at], Pending::Name(_));
         let data: Vec<usize> = (0..self.pending.len()).filter(is_data).collect();
         let all: BTreeMap<usize, usize> = data.iter().map(|&at| (at, whole(at))).collect();
-        let mut masks = vec![BTreeMap::new(), all.clone()];
+        let names = self.pending.len() - data.len();
+        let mut lefts = Vec::new();
+        for data in [BTreeMap::new(), all.clone()] {
+            for names in 0..=names {
+                lefts.extend([false, true].map(|lengths| Left { names, data: data.clone(), lengths }));
+            }
+        }
+        let mut masks: Vec<BTreeMap<usize, usize>> = Vec::new();
         for &at in &data {
             masks.push(BTreeMap::from([(at, whole(at))]));
             masks.push(all.clone().into_iter().filter(|(other, _)| *other != at).collect());
-            // Torn at each sector of the disk, with all before it there.
-            if let Pending::Data { offset, bytes, .. } = &self.pending[at] {
-                let first = SECTOR - offset % SECTOR;
-                for kept in (first..bytes.len()).step_by(SECTOR) {
-                    let before = all.clone().into_iter().filter(|(other, _)| *other < at);
-                    masks.push(before.chain([(at, kept)]).collect());
-                }
+        }
+        // The newest torn at each sector of the disk; older ones were the newest at an earlier cut.
+        if let Some((&at, Pending::Data { offset, bytes, .. })) = data.last().map(|at| (at, &self.pending[*at])) {
+            for kept in (SECTOR - offset % SECTOR..bytes.len()).step_by(SECTOR) {
+                masks.push(all.clone().into_iter().filter(|(other, _)| *other < at).chain([(at, kept)]).collect());
             }
         }
-        let names = self.pending.len() - data.len();
-        let mut lefts = Vec::new();
-        for mask in masks {
-            for names in 0..=names {
-                lefts.extend([false, true].map(|lengths| Left { names, data: mask.clone(), lengths }));
-            }
+        for data in masks {
+            lefts.extend([0, names].map(|names| Left { names, data: data.clone(), lengths: true }));
         }
         lefts
     }
@@ -326,6 +327,8 @@ impl Bench {
         for (path, real) in self.files().iter().filter(|(path, _)| !path.to_string_lossy().ends_with("-shm")) {
             assert!(played.get(path) == Some(real), "{line}: the trace does not tell all of {}", path.display());
         }
+        let gone: Vec<&PathBuf> = played.keys().filter(|path| !path.exists()).collect();
+        assert!(gone.is_empty(), "{line}: {gone:?}");
         cuts
     }
 

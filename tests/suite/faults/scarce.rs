@@ -1,6 +1,6 @@
 //! Too little of something: open files, memory, space on disk.
 
-use super::{Bench, FETCH, Struck, in_full, skip};
+use super::{Bench, FETCH, Struck, skip, spread};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -20,11 +20,10 @@ fn a_limit_of_files_or_memory_leaves_no_half_release() {
     }
     let Some(bench) = Bench::new() else { return };
     let base = bench.told();
-    let step = if in_full() { 1 } else { 4 };
-    let files = (3..=15).step_by(step).map(|files| format!("--nofile={files}"));
-    let memory = (16..=256).step_by(8 * step).map(|mebibytes| format!("--as={}", mebibytes << 20));
+    let files = (3..=32).map(|files| format!("--nofile={files}"));
+    let memory = (16..=256).step_by(8).map(|mebibytes| format!("--as={}", mebibytes << 20));
     let (mut done, mut refused) = (0, 0);
-    for limit in files.chain(memory).chain(["--nofile=32".into()]) {
+    for limit in spread(files.chain(memory).collect(), 14) {
         for (member, line) in [("Sasha", FETCH), ("Lena", "revoke Sasha Romashka/CRM")] {
             bench.put_back("ready");
             let mut limited = bench.program("prlimit", member);
@@ -74,8 +73,7 @@ fn a_full_disk_releases_nothing_that_is_not_recorded() {
         let Some(small) = Small::over(bench.world.path(dir)) else {
             return skip("a file system of 2 MiB cannot be mounted here (needs root), so no disk was full");
         };
-        let step = if in_full() { 2 } else { 12 };
-        for free in (0..=60).step_by(step) {
+        for free in spread((0..=60).step_by(2).collect(), 5) {
             let asked =
                 [("Sasha", FETCH), ("Lena", "revoke Sasha Romashka/CRM"), ("Sasha", "fetch Romashka/Bot --field password")];
             for (member, line) in asked {
