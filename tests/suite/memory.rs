@@ -161,7 +161,9 @@ fn a_broker_never_holds_what_it_releases() {
 
 fn metrics(address: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())
+        .unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
     said
@@ -177,7 +179,8 @@ fn after_the_answer_and_after_lock_nothing_is_left() {
     let ours = Path::new(env!("CARGO_BIN_EXE_mandatum"));
     let vault = bench.world.path("vault").display().to_string();
     let processes = || {
-        let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let pids =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
         let of_this_vault = |pid: &u32| {
             fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == ours)
                 && fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| count(&environ, &vault) > 0)
@@ -305,7 +308,12 @@ fn a_crash_leaves_no_core() {
         ours.args(["--core=unlimited", env!("CARGO_BIN_EXE_mandatum")]).args(FETCH.split(' '));
         let (ended, said, limits) = crash(ours);
         assert!(ended.signal().is_some() && !ended.core_dumped(), "{signal}: {ended}");
-        assert!(limits.lines().any(|line| line.split_whitespace().collect::<Vec<_>>()[..6] == ["Max", "core", "file", "size", "0", "0"]));
+        assert!(
+            limits
+                .lines()
+                .any(|line| line.split_whitespace().collect::<Vec<_>>()[..6]
+                    == ["Max", "core", "file", "size", "0", "0"])
+        );
         assert!(bench.secrets.iter().all(|secret| count(said.as_bytes(), secret.trim()) == 0), "{signal}: {said}");
         assert_eq!(fs::read_dir(here.path()).unwrap().count(), 0, "{signal}: something was left");
         let mut plain = Command::new("prlimit");

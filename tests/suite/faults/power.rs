@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// How many cuts `cargo test` tries.
-const SAMPLE: usize = 60;
+const SAMPLE: usize = 48;
 const SECTOR: usize = 512;
 
 type Inode = usize;
@@ -136,7 +136,9 @@ impl Paper {
     fn sync(&mut self, synced: Inode) {
         for change in std::mem::take(&mut self.pending) {
             match change {
-                Pending::Data { inode, offset, bytes } if inode == synced => put(&mut self.durable[inode], offset, &bytes),
+                Pending::Data { inode, offset, bytes } if inode == synced => {
+                    put(&mut self.durable[inode], offset, &bytes)
+                }
                 Pending::Length { inode, len } if inode == synced => self.durable[inode].resize(len, 0),
                 other => self.pending.push(other),
             }
@@ -233,13 +235,36 @@ fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 /// What a trace tells.
 #[derive(Debug)]
 enum Event {
-    Open { fd: u32, path: PathBuf, creates: bool, truncates: bool },
-    Seek { fd: u32, to: usize },
-    Write { fd: u32, path: PathBuf, at: Option<usize>, bytes: Vec<u8> },
-    Cut { path: PathBuf, len: usize },
-    Rename { from: PathBuf, to: PathBuf },
-    Remove { path: PathBuf },
-    Sync { path: PathBuf },
+    Open {
+        fd: u32,
+        path: PathBuf,
+        creates: bool,
+        truncates: bool,
+    },
+    Seek {
+        fd: u32,
+        to: usize,
+    },
+    Write {
+        fd: u32,
+        path: PathBuf,
+        at: Option<usize>,
+        bytes: Vec<u8>,
+    },
+    Cut {
+        path: PathBuf,
+        len: usize,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    Remove {
+        path: PathBuf,
+    },
+    Sync {
+        path: PathBuf,
+    },
     /// Something was said on standard output.
     Answer(String),
 }
@@ -299,12 +324,14 @@ impl Bench {
         self.put_back("ready");
         let files = self.files().into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with("-shm"));
         let mut paper = Paper::new(files.collect());
-        let calls = "trace=openat,lseek,write,pwrite64,ftruncate,rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync";
+        let calls =
+            "trace=openat,lseek,write,pwrite64,ftruncate,rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync";
         let (output, trace) = self.strace(member, line, &["-y", "-xx", "-s", "1048576", "-e", calls]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let (mut cuts, mut known, mut answer) = (Vec::new(), BTreeSet::new(), String::new());
-        let events: Vec<(String, Event)> =
-            named(&trace).filter_map(|(call, text)| Some((format!("{} {}", call.name, call.nth), event(&call.name, text)?))).collect();
+        let events: Vec<(String, Event)> = named(&trace)
+            .filter_map(|(call, text)| Some((format!("{} {}", call.name, call.nth), event(&call.name, text)?)))
+            .collect();
         let last = events.len();
         for (number, (name, event)) in events.into_iter().enumerate() {
             if let Event::Answer(said) = &event {
@@ -322,7 +349,11 @@ impl Bench {
             }
         }
         // What the program left and what was played on paper are the same.
-        let everything = Left { names: usize::MAX, data: (0..paper.pending.len()).map(|at| (at, usize::MAX)).collect(), lengths: true };
+        let everything = Left {
+            names: usize::MAX,
+            data: (0..paper.pending.len()).map(|at| (at, usize::MAX)).collect(),
+            lengths: true,
+        };
         let played = paper.after(&everything);
         for (path, real) in self.files().iter().filter(|(path, _)| !path.to_string_lossy().ends_with("-shm")) {
             assert!(played.get(path) == Some(real), "{line}: the trace does not tell all of {}", path.display());
@@ -362,12 +393,8 @@ fn a_power_cut_loses_nothing_that_was_answered() {
     let cuts = spread(cuts, SAMPLE);
     for cut in &cuts {
         bench.lose(cut);
-        let struck = Struck {
-            line: cut.line,
-            stdout: cut.answer.clone(),
-            stderr: String::new(),
-            code: cut.done.then_some(0),
-        };
+        let struck =
+            Struck { line: cut.line, stdout: cut.answer.clone(), stderr: String::new(), code: cut.done.then_some(0) };
         failed += usize::from(!bench.holds(base, &struck, &cut.at));
     }
     let _ = writeln!(std::io::stderr(), "power cuts: {} of {all} different disks", cuts.len());

@@ -27,7 +27,8 @@ fn a_limit_of_files_or_memory_leaves_no_half_release() {
         for (member, line) in [("Sasha", FETCH), ("Lena", "revoke Sasha Romashka/CRM")] {
             bench.put_back("ready");
             let mut limited = bench.program("prlimit", member);
-            let output = limited.arg(&limit).arg(env!("CARGO_BIN_EXE_mandatum")).args(line.split(' ')).output().unwrap();
+            let output =
+                limited.arg(&limit).arg(env!("CARGO_BIN_EXE_mandatum")).args(line.split(' ')).output().unwrap();
             *(if output.status.success() { &mut done } else { &mut refused }) += 1;
             bench.judge(base, &struck(line, output), &format!("{line} under {limit}"));
         }
@@ -41,7 +42,8 @@ struct Small(PathBuf);
 
 impl Small {
     fn over(path: PathBuf) -> Option<Self> {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "none"]).arg(&path).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "none"]).arg(&path).output();
         mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
     }
 
@@ -74,8 +76,11 @@ fn a_full_disk_releases_nothing_that_is_not_recorded() {
             return skip("a file system of 2 MiB cannot be mounted here (needs root), so no disk was full");
         };
         for free in spread((0..=60).step_by(2).collect(), 5) {
-            let asked =
-                [("Sasha", FETCH), ("Lena", "revoke Sasha Romashka/CRM"), ("Sasha", "fetch Romashka/Bot --field password")];
+            let asked = [
+                ("Sasha", FETCH),
+                ("Lena", "revoke Sasha Romashka/CRM"),
+                ("Sasha", "fetch Romashka/Bot --field password"),
+            ];
             for (member, line) in asked {
                 bench.put_back("ready");
                 let filler = small.fill(free);

@@ -104,7 +104,7 @@ fn a_broker_whose_disk_fails_reads_anew_and_goes_on() {
     let points = ["1", "2", "1+2", "1+"].into_iter().flat_map(|when| calls.map(|call| (call, when)));
     let points = points.flat_map(|point| ["EIO", "ENOSPC"].map(|errno| (point, errno)));
     let (mut failed, mut struck, mut tried) = (0, 0, 0);
-    for ((call, when), errno) in spread(points.collect(), 16) {
+    for ((call, when), errno) in spread(points.collect(), 10) {
         let at = format!("{call} {when} {errno}");
         let Some(failing) = Failing::begin(&serving, &format!("{call}:error={errno}:when={when}")) else {
             return skip("strace may not look into a program that runs, so no disk failed under a broker");
