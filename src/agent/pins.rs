@@ -27,7 +27,7 @@ impl Pins {
         Self { dir: state.join("pins").join(member.to_string()) }
     }
 
-    /// The newest head seen of a ledger. An empty file is one whose content a power cut took: nothing was seen.
+    /// The newest head seen of a ledger. A file without its end is one whose content a power cut took: nothing was seen.
     ///
     /// # Errors
     /// There is a pin and it cannot be read. To go on as if there were none would take an older ledger for the newest.
@@ -42,7 +42,7 @@ impl Pins {
             std::io::Error::other(sentence)
         };
         match std::fs::read(&path) {
-            Ok(bytes) if bytes.is_empty() => Ok(None),
+            Ok(bytes) if bytes.last() != Some(&b'}') => Ok(None),
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| told("it is damaged".into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(told(error.to_string())),
@@ -124,8 +124,8 @@ mod tests {
         assert!(pins.read(unit).is_ok_and(|none| none.is_none()));
         assert!(pins.write(unit, &pin(5)).is_ok() && pins.write(unit, &pin(3)).is_ok());
         assert!(pins.read(unit).is_ok_and(|kept| kept == Some(pin(5))), "an older head changes nothing");
-        // A power cut may leave a name without content; half a pin is somebody's work, or a failing disk's.
-        for (content, empty) in [(&b""[..], true), (b"{\"seen\":", false), (b"null", false), (b"\0\0\0\0", false)] {
+        // A power cut may leave a name without all its content; a whole that is wrong is a failing disk's, or somebody's.
+        for (content, empty) in [(&b""[..], true), (b"{\"seen\":", true), (b"\0\0", true), (b"{}", false)] {
             assert!(std::fs::write(pins.path(unit), content).is_ok());
             assert_eq!(pins.read(unit).is_ok(), empty, "{content:?}");
             assert_eq!(pins.write(unit, &pin(9)).is_ok(), empty, "{content:?}");

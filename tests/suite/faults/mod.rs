@@ -35,11 +35,13 @@ fn wanted(all: usize, sample: usize) -> usize {
     }
 }
 
-/// All of them, or so many spread evenly over them.
+/// All of them, or so many spread evenly over them; in an order in which a run that is cut short has tried some of each.
 fn spread<T>(all: Vec<T>, sample: usize) -> Vec<T> {
     let (len, tried) = (all.len(), wanted(all.len(), sample).min(all.len()));
     let chosen = |at: usize| (at + 1) * tried / len > at * tried / len;
-    all.into_iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, item)| item).collect()
+    let mut chosen: Vec<(usize, T)> = all.into_iter().enumerate().filter(|(at, _)| chosen(*at)).collect();
+    chosen.sort_by_key(|(at, _)| at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    chosen.into_iter().map(|(_, item)| item).collect()
 }
 
 /// Says so, past the test runner, where something is missing.

@@ -391,7 +391,10 @@ fn a_power_cut_loses_nothing_that_was_answered() {
     cuts.extend(bench.cuts("Lena", "mandate amend Romashka --remove Bot"));
     let (all, mut failed) = (cuts.len(), 0);
     let cuts = spread(cuts, SAMPLE);
-    for cut in &cuts {
+    for (tried, cut) in cuts.iter().enumerate() {
+        if tried > 0 && tried.is_multiple_of(100) {
+            let _ = writeln!(std::io::stderr(), "power cuts: {tried} of {}, {failed} failed", cuts.len());
+        }
         bench.lose(cut);
         let struck =
             Struck { line: cut.line, stdout: cut.answer.clone(), stderr: String::new(), code: cut.done.then_some(0) };
