@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     ExitCode::from(cli.run(&mut edge))
 }
 
-/// No core dumps, and no other process of this account reads this one's memory.
+/// No core dumps, no other process of this account reads this one's memory, and where that is allowed it is not swapped.
 fn harden() {
     #[cfg(unix)]
     {
@@ -52,5 +52,20 @@ fn harden() {
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        lock_memory();
+    }
+}
+
+/// Keeps all pages out of swap, as they come into use: keys pass through heap and stack alike. All or none: under a
+/// limit a later allocation would fail in the middle of work, deriving from a passphrase first of all.
+#[cfg(target_os = "linux")]
+fn lock_memory() {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    use rustix::process::{Resource, getrlimit};
+    use rustix::thread::{CapabilitySet, capabilities};
+    let unlimited = || getrlimit(Resource::Memlock).current.is_none();
+    let privileged = || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
+    if unlimited() || privileged() {
+        let _ = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT);
     }
 }

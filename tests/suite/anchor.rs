@@ -555,6 +555,8 @@ fn a_change_that_was_not_appended_leaves_no_trace() {
         let mut anchor = struck.open().unwrap();
         struck.set_fault(Fault { at: 0, when, cut: None });
         refused(anchor.note(vec![granted(UNIT_A, 5)]));
+        // Nor is it there for another process: what it reads might never become durable.
+        assert!(facts_in(&struck) == before, "{when:?}");
         assert!(facts(&mut anchor) == before, "{when:?}");
         anchor.note(vec![Change::Counted(10)]).unwrap();
         let mut found = facts_in(&struck);
