@@ -50,7 +50,7 @@ pub fn import(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> 
     let (program, _) = context.unlocked()?;
     let open = |path: &PathBuf| std::fs::File::open(path).map(BufReader::new);
     let cannot = |error: std::io::Error| Failure::input("file", format!("{}: {error}", args.file.display()));
-    let total = u64::try_from(open(&args.file).map_err(cannot)?.split(b'\n').count()).unwrap_or(0);
+    let total = open(&args.file).and_then(count_lines).map_err(cannot)?;
     let mut run = Run { bad: Vec::new(), stored: 0, views: BTreeMap::new(), program };
     let progress = context.terminal().progress("storing", total);
     let mut reader = open(&args.file).map_err(cannot)?;
@@ -199,6 +199,20 @@ fn parse(program: &Program, number: u64, line: &[u8], now: crate::model::Instant
         fields: input.fields,
     };
     Ok((operator, Item { number, system, name, given, tag }))
+}
+
+/// How many lines there are. None is held: a file may be one line of gigabytes.
+fn count_lines(mut reader: impl BufRead) -> std::io::Result<u64> {
+    let mut lines = 1;
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(lines);
+        }
+        lines += buffer.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        let read = buffer.len();
+        reader.consume(read);
+    }
 }
 
 /// The next line without its end; an endless one is refused rather than read.

@@ -31,7 +31,7 @@ impl Vault {
     }
 
     fn run(&self, line: &str) -> Output {
-        self.command(env!("CARGO_BIN_EXE_mandatum")).args(line.split(' ')).output().unwrap()
+        self.command(crate::support::binary().to_str().unwrap()).args(line.split(' ')).output().unwrap()
     }
 
     #[track_caller]
@@ -47,7 +47,7 @@ impl Vault {
         let inject = format!("inject={call}:signal=KILL:when={k}");
         let mut strace = self.command("strace");
         strace.args(["-f", "-o", trace.to_str().unwrap(), "-e", &format!("trace={call}"), "-e", &inject]);
-        strace.arg(env!("CARGO_BIN_EXE_mandatum")).args(line.split(' ')).output().unwrap();
+        strace.arg(crate::support::binary()).args(line.split(' ')).output().unwrap();
         std::fs::read_to_string(trace).unwrap().contains("killed by SIGKILL")
     }
 

@@ -1,6 +1,7 @@
 //! The tests of the whole: in one binary, so that they are built once.
 
 mod anchor;
+mod attacks;
 mod cli;
 mod cluster;
 mod codes;

@@ -1,0 +1,97 @@
+//! Clocks that lie, under the real program where the machine's clock can be made to.
+
+use super::real::{Front, Served, come_to_now};
+use crate::matrix::{Voice, asked};
+use crate::support::World;
+use crate::tamper::home;
+use mandatum::anchor::Anchor;
+use mandatum::api::{SweepCall, UnlockAsk, UnlockCall};
+use mandatum::model::{Clock, Zone};
+
+const DAY: i64 = 24 * 3_600_000;
+
+/// A vault that was last used ten years ago, as a clock that jumped shows it: the real program starts, sweeps and is
+/// asked, and every key is still there; what ends far off opens, and what would be over by that clock does not (I3).
+#[test]
+fn ten_years_in_one_step_destroy_nothing_in_the_real_program() {
+    let world = World::empty().before_now(3650 * DAY).with_people_and_mandate();
+    let date = |ahead: i64| Zone::utc().date_of(world.clock.now().plus(ahead)).unwrap();
+    let (today, until, rows) = (date(0), date(365 * DAY), world.path("rows.csv"));
+    let open = format!("mandate open Astra --contract 2 --signed {today} --until {until} --rows {}", rows.display());
+    world.as_member("Lena", &open).done();
+    world.as_member("Lena", "credential add Astra/CRM --generate --totp-unknown").done();
+    world.as_member("Lena", "grant Sasha Astra/CRM --level view").done();
+    let keys = || {
+        let mut anchor = Anchor::open(&home(&world)).unwrap();
+        let units = anchor.units();
+        let held = units.into_iter().map(|unit| {
+            let segment = anchor.segment(unit).unwrap().unwrap();
+            (unit, segment.grants.len(), segment.state_key.is_some(), segment.evidence_key.is_some())
+        });
+        held.collect::<Vec<_>>()
+    };
+    let before = keys();
+    come_to_now(&world);
+    let served = Served::new(&world);
+    assert_eq!(keys(), before, "on starting");
+    let olga = Voice::at(&served, &world, "Olga");
+    let _ = olga.send(&served, &asked::<SweepCall>(None, mandatum::api::Nothing {}, &()), None);
+    assert_eq!(keys(), before, "on sweeping");
+    world.go_remote(std::slice::from_ref(&served.process.url), Some(served.process.pin));
+    world.unlock("Sasha");
+    world.as_member("Sasha", "fetch Romashka/CRM --field password").done();
+    world.as_member("Sasha", "fetch Astra/CRM --field password").ended(3);
+    assert_eq!(keys(), before, "on fetching");
+}
+
+/// An older database brings no older time: the anchor remembers it, and with the clock put back to that day nothing is
+/// released, before and after the owner's restart (I2).
+#[test]
+fn an_older_database_brings_no_older_time() {
+    let world = World::with_mandate();
+    let fetch = || world.as_member("Sasha", "fetch Romashka/CRM --field password");
+    fetch().done();
+    world.keep("monday");
+    let monday = world.clock.now_ms();
+    world.clock.pass(2 * 3_600_000);
+    world.unlock("Sasha");
+    fetch().done();
+    let tuesday = world.clock.now_ms();
+    world.put_back_vault("monday");
+    world.clock.set_wall(monday);
+    fetch().denied("VAULT_ROLLED_BACK");
+    world.clock.set_wall(tuesday);
+    world.restart("").done();
+    world.clock.set_wall(monday);
+    fetch().denied("CLOCK_SUSPECT");
+    world.clock.set_wall(tuesday + 60_000);
+    fetch().done();
+}
+
+/// The broker's clock is an hour ahead of the member's machine: what is given is decided and written down by the
+/// broker's, and a code by the member's own clock is none (I7).
+#[test]
+fn the_brokers_clock_decides_and_not_the_members() {
+    let world = World::with_mandate_before_now(3_600_000);
+    world.clock.set_wall(mandatum::host::SystemClock.now().0 + 3_600_000);
+    let front = Front::of(&world);
+    let own_code = {
+        let uri = std::fs::read_to_string(world.otp_file("Lena")).unwrap();
+        let seed = mandatum::agent::Seed::parse(uri.trim()).unwrap();
+        seed.code(mandatum::host::SystemClock.now().unix_seconds()).0
+    };
+    let lena = Voice { identity: world.identity("Lena"), session: None };
+    let unlock = crate::matrix::with_code::<UnlockCall>(UnlockAsk { for_ms: 1000 }, &own_code);
+    assert!(lena.send(&*front.gate, &unlock, None).is_err());
+    if !world.really_unlock("Sasha") {
+        return;
+    }
+    let fetched = world.really("Sasha", "fetch Romashka/CRM --field password");
+    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+    world.really("Sasha", "lock");
+    world.unlock("Lena");
+    let log = world.as_member("Lena", "log Romashka --json").done().json();
+    let last = log["lines"].as_array().unwrap().iter().rfind(|line| line["member"] == "Sasha").unwrap().clone();
+    let hour = world.clock.now().to_string();
+    assert!(last["at"].as_str().unwrap().starts_with(&hour[..13]), "{last}, by the broker at {hour}");
+}
