@@ -201,18 +201,14 @@ fn parse(program: &Program, number: u64, line: &[u8], now: crate::model::Instant
     Ok((operator, Item { number, system, name, given, tag }))
 }
 
-/// How many lines there are. None is held: a file may be one line of gigabytes.
+/// How many lines there are. One is held at a time: a file may be one line of gigabytes, which is refused here, before
+/// anything of it is stored.
 fn count_lines(mut reader: impl BufRead) -> std::io::Result<u64> {
-    let mut lines = 1;
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(lines);
-        }
-        lines += buffer.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
-        let read = buffer.len();
-        reader.consume(read);
+    let mut lines = 0;
+    while next_line(&mut reader)?.is_some() {
+        lines += 1;
     }
+    Ok(lines)
 }
 
 /// The next line without its end; an endless one is refused rather than read.

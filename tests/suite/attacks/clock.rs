@@ -1,12 +1,12 @@
 //! Clocks that lie, under the real program where the machine's clock can be made to.
 
 use super::real::{Front, Served, come_to_now};
-use crate::matrix::{Voice, asked};
+use crate::matrix::{Place, Voice, asked};
 use crate::support::World;
 use crate::tamper::home;
 use mandatum::anchor::Anchor;
-use mandatum::api::{SweepCall, UnlockAsk, UnlockCall};
-use mandatum::model::{Clock, Zone};
+use mandatum::api::{FetchCall, SweepCall, UnlockAsk, UnlockCall};
+use mandatum::model::{Clock, Deny, Zone};
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -49,23 +49,26 @@ fn ten_years_in_one_step_destroy_nothing_in_the_real_program() {
 #[test]
 fn an_older_database_brings_no_older_time() {
     let world = World::with_mandate();
-    let fetch = || world.as_member("Sasha", "fetch Romashka/CRM --field password");
-    fetch().done();
+    let place = Place::of(&*world.gate(), &Voice::of(&world, "Lena"), "Romashka", "Sasha");
     world.keep("monday");
     let monday = world.clock.now_ms();
     world.clock.pass(2 * 3_600_000);
-    world.unlock("Sasha");
-    fetch().done();
-    let tuesday = world.clock.now_ms();
+    let sasha = Voice::of(&world, "Sasha");
+    let fetch = || {
+        let asked = asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &());
+        sasha.send(&*world.gate(), &asked, None).map(drop)
+    };
+    fetch().unwrap();
+    let later = world.clock.now_ms();
     world.put_back_vault("monday");
     world.clock.set_wall(monday);
-    fetch().denied("VAULT_ROLLED_BACK");
-    world.clock.set_wall(tuesday);
+    assert_eq!(fetch(), Err(Deny::VaultRolledBack.into()));
+    world.clock.set_wall(later);
     world.restart("").done();
     world.clock.set_wall(monday);
-    fetch().denied("CLOCK_SUSPECT");
-    world.clock.set_wall(tuesday + 60_000);
-    fetch().done();
+    assert_eq!(fetch(), Err(Deny::ClockSuspect.into()));
+    world.clock.set_wall(later + 60_000);
+    fetch().unwrap();
 }
 
 /// The broker's clock is an hour ahead of the member's machine: what is given is decided and written down by the
@@ -91,7 +94,8 @@ fn the_brokers_clock_decides_and_not_the_members() {
     world.really("Sasha", "lock");
     world.unlock("Lena");
     let log = world.as_member("Lena", "log Romashka --json").done().json();
-    let last = log["lines"].as_array().unwrap().iter().rfind(|line| line["member"] == "Sasha").unwrap().clone();
+    let last = log["lines"].as_array().unwrap().iter().rfind(|line| line["member"] == "Sasha");
+    let last = last.unwrap_or_else(|| panic!("{log}"));
     let hour = world.clock.now().to_string();
     assert!(last["at"].as_str().unwrap().starts_with(&hour[..13]), "{last}, by the broker at {hour}");
 }

@@ -10,7 +10,7 @@ use mandatum::api::{FetchAnswer, FetchCall, Refusal};
 use mandatum::crypto::{Ctx, Dek, Signed, Statement, commitment, derive_outer_key, hash, open_ct, open_inner};
 use mandatum::ledger::recipient_digest;
 use mandatum::host::SystemClock;
-use mandatum::model::{Clock, Deny, Instant, Name, UnitId, Verb, Zone};
+use mandatum::model::{Clock, Deny, Instant, UnitId, Verb, Zone};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -184,12 +184,6 @@ fn who_comes_again_is_somebody_new() {
     let place = Place::of(&*world.gate(), &lena, "Romashka", "Sasha");
     let old = Voice::of(&world, "Sasha");
     world.as_member("Olga", "member remove Sasha -y").done();
-    let own = mandatum::agent::identity_path(
-        &world.places().identities(),
-        old.identity.vault,
-        &Name::parse("Sasha").unwrap(),
-    );
-    std::fs::rename(&own, world.path("left.id")).unwrap();
     std::fs::remove_file(world.otp_file("Sasha")).unwrap();
     world.add_member("Sasha", "specialist");
     world.as_member("Lena", "grant Sasha Romashka/Bot --level reply").done();
