@@ -193,15 +193,7 @@ pub fn canaries_in(world: World) -> World {
     );
     let rows = world.file("rows.csv", &rows);
     let (operator, rows) = (canary("operator"), rows.display().to_string());
-    let open = [
-        "mandate",
-        "open",
-        operator,
-        "--contract",
-        canary("contract"),
-        "--rows",
-        &rows,
-    ];
+    let open = ["mandate", "open", operator, "--contract", canary("contract"), "--rows", &rows];
     let open: Vec<&str> = open.into_iter().chain(world.terms.split(' ')).collect();
     world.run(LEAD, &open).done();
 

@@ -260,11 +260,8 @@ impl World {
         );
         let seed = self.file("seed", "otpauth://totp/amo:lead?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
         let rows = rows.display();
-        self.as_member(
-            lead,
-            &format!("mandate open {operator} --contract 17/2026 {} --rows {rows}", self.terms),
-        )
-        .done();
+        self.as_member(lead, &format!("mandate open {operator} --contract 17/2026 {} --rows {rows}", self.terms))
+            .done();
         self.as_member(lead, &format!("credential add {operator}/CRM --user crm@{operator}.test --url https://{operator}.test --generate --totp-file {}", seed.display())).done();
         self.as_member(lead, &format!("credential add {operator}/Bot --kind bot_token --generate 40 --because needed"))
             .done();

@@ -46,7 +46,9 @@ fn a_changed_cell_of_each_column_is_found_by_the_real_program() {
             let row = numbers.below(table.rows.len());
             let cell = &table.rows[row][column];
             let next = (row + 1) % table.rows.len();
-            for (way, value) in [("turned", flipped(cell, &mut numbers)), ("exchanged", table.rows[next][column].clone())] {
+            for (way, value) in
+                [("turned", flipped(cell, &mut numbers)), ("exchanged", table.rows[next][column].clone())]
+            {
                 if value == *cell {
                     continue;
                 }
@@ -190,7 +192,8 @@ fn a_record_of_ones_own_is_not_taken() {
     for roster in [true, false] {
         let noticed = bench.after("one record more", |conn| {
             let unit = unit_of(conn, roster);
-            let size: i64 = conn.query_row("SELECT size FROM units WHERE unit = ?1", [&unit], |row| row.get(0)).unwrap();
+            let size: i64 =
+                conn.query_row("SELECT size FROM units WHERE unit = ?1", [&unit], |row| row.get(0)).unwrap();
             let place = |index: u64| i64::try_from(index).unwrap();
             let text = br#"{"format":1,"outcome":{"mandate":{"granted":{}}}}"#.to_vec();
             let entry = Entry { salt: Digest([1; 32]), signed: SignKey::generate(&System).sign(Topic::Record, text) };

@@ -15,6 +15,9 @@ use std::process::{Command, Output};
 
 const FETCH: &str = "fetch Romashka/CRM --field password";
 
+/// What is done to one answer.
+type Lie = Box<dyn Fn(&mut Value) + Send + Sync>;
+
 /// A world of now behind a broker that lies when it is told to.
 fn before_a_liar() -> (World, Front) {
     let world = an_hour_ago();
@@ -48,7 +51,7 @@ fn the_real_program_uses_no_answer_that_does_not_hold() {
     assert!(other.status.success() && other.stdout != honest.stdout);
     let of_other = front.gate.last(Verb::Fetch);
 
-    let lies: Vec<(&str, Box<dyn Fn(&mut Value) + Send + Sync>)> = vec![
+    let lies: Vec<(&str, Lie)> = vec![
         ("no record at all", Box::new(|answer| answer["proof"] = Value::Null)),
         ("no place in the tree", Box::new(|answer| answer["proof"]["inclusion"] = json!([]))),
         ("another place", Box::new(|answer| answer["proof"]["seq"] = json!(1))),
@@ -96,7 +99,7 @@ fn the_real_program_uses_no_answer_that_does_not_hold() {
 }
 
 /// The same part of another answer.
-fn replaced(pointer: &'static str, by: &Value) -> Box<dyn Fn(&mut Value) + Send + Sync> {
+fn replaced(pointer: &'static str, by: &Value) -> Lie {
     let by = by.pointer(pointer).unwrap().clone();
     Box::new(move |answer| *answer.pointer_mut(pointer).unwrap() = by.clone())
 }
@@ -147,7 +150,10 @@ fn the_real_program_wraps_to_nobody_the_owner_did_not_sign() {
     };
     front.gate.lie(swap.clone());
     is_not_believed("other keys for a reader, rotating", &world.really("Lena", rotate));
-    is_not_believed("other keys for a reader, granting", &world.really("Lena", "grant Sasha Romashka/Bot --level reply"));
+    is_not_believed(
+        "other keys for a reader, granting",
+        &world.really("Lena", "grant Sasha Romashka/Bot --level reply"),
+    );
     // One more member on the list, who looks like one.
     let (ghost, admission) = intruder(&sasha, Name::parse("Gregor").unwrap());
     let (admission, id) = (json!(to_blob(&admission)), json!(ghost.member));
@@ -170,7 +176,13 @@ fn the_real_program_wraps_to_nobody_the_owner_did_not_sign() {
 }
 
 fn verify(file: &Path, more: &[&str]) -> Output {
-    Command::new(crate::support::binary()).arg("verify").arg(file).args(more).env_remove("MANDATUM_VAULT").output().unwrap()
+    Command::new(crate::support::binary())
+        .arg("verify")
+        .arg(file)
+        .args(more)
+        .env_remove("MANDATUM_VAULT")
+        .output()
+        .unwrap()
 }
 
 /// A record that the broker made up and signed with all its own keys, a record left out, and a tail cut off: the real
@@ -206,7 +218,10 @@ fn the_real_program_verifies_no_forged_extract() {
     ];
     let refused = |what: &str, output: &Output| assert_eq!(output.status.code(), Some(6), "{what}: {output:?}");
     for (what, make) in forgeries {
-        refused(what, &judge(&forged(&world, &extract, |record| Record { at: world_now(&world), ..make(record) }), &[]));
+        refused(
+            what,
+            &judge(&forged(&world, &extract, |record| Record { at: world_now(&world), ..make(record) }), &[]),
+        );
     }
     let lines: Vec<&[u8]> = extract.split_inclusive(|byte| *byte == b'\n').collect();
     for at in 0..lines.len() {
@@ -259,9 +274,11 @@ fn another_format_is_refused_everywhere() {
         assert!(tried(), "{}", path.display());
         std::fs::write(path, kept).unwrap();
     };
-    let byte = |at: usize| move |mut bytes: Vec<u8>| {
-        bytes[at] = bytes[at].wrapping_add(1);
-        bytes
+    let byte = |at: usize| {
+        move |mut bytes: Vec<u8>| {
+            bytes[at] = bytes[at].wrapping_add(1);
+            bytes
+        }
     };
     let text = |from: &'static str, to: &'static str| {
         move |bytes: Vec<u8>| {
@@ -280,7 +297,9 @@ fn another_format_is_refused_everywhere() {
     change(&world.path("state/broker.json"), &text("\"format\": 1", "\"format\": 2"), &|| fetch().code != 0);
     let out = world.path("extract");
     world.as_member("Olga", &format!("extract Romashka --out {}", out.display())).done();
-    change(&out, &text("\"mandatum_extract\":1,", "\"mandatum_extract\":2,"), &|| verify(&out, &[]).status.code() == Some(6));
+    change(&out, &text("\"mandatum_extract\":1,", "\"mandatum_extract\":2,"), &|| {
+        verify(&out, &[]).status.code() == Some(6)
+    });
     let set_format = |format: u64| {
         let conn = Connection::open(world.path("vault/vault.db")).unwrap();
         let sql = "UPDATE meta SET value = ?1 WHERE name = 'format'";

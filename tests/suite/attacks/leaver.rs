@@ -8,8 +8,8 @@ use crate::tamper::home;
 use mandatum::anchor::Anchor;
 use mandatum::api::{FetchAnswer, FetchCall, Refusal};
 use mandatum::crypto::{Ctx, Dek, Signed, Statement, commitment, derive_outer_key, hash, open_ct, open_inner};
-use mandatum::ledger::recipient_digest;
 use mandatum::host::SystemClock;
+use mandatum::ledger::recipient_digest;
 use mandatum::model::{Clock, Deny, Instant, UnitId, Verb, Zone};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
@@ -137,7 +137,8 @@ fn a_restored_database_brings_nobody_back() {
     assert_eq!(sasha.send(&served, &fetch(), None), Err(Deny::SecretDestroyed.into()));
     drop(served);
     let log = world.as_member("Lena", "log Romashka --denied --json").done().json();
-    let by_sasha = |line: &&serde_json::Value| line["member"] == "Sasha" && line.to_string().contains("SECRET_DESTROYED");
+    let by_sasha =
+        |line: &&serde_json::Value| line["member"] == "Sasha" && line.to_string().contains("SECRET_DESTROYED");
     assert_eq!(log["lines"].as_array().unwrap().iter().filter(by_sasha).count(), 1, "{log}");
 }
 
@@ -209,7 +210,8 @@ fn who_comes_again_is_somebody_new() {
     assert_eq!(by.len(), 2, "{log}");
     let grant = place.item(old.id()).items[0].grant.bytes().to_vec();
     let conn = Connection::open(world.path("vault/vault.db")).unwrap();
-    let left: i64 = conn.query_row("SELECT count(*) FROM wraps WHERE grant_id = ?1", [grant], |row| row.get(0)).unwrap();
+    let left: i64 =
+        conn.query_row("SELECT count(*) FROM wraps WHERE grant_id = ?1", [grant], |row| row.get(0)).unwrap();
     assert_eq!(left, 0, "the old grant's wraps are gone");
 }
 

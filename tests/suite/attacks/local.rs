@@ -42,7 +42,9 @@ fn the_program_has_no_hooks() {
     assert!(VARIABLES.iter().all(|name| page.contains(name)));
     let hooks = texts_in_the_program("[Ff]ail_?[Pp]oint|[Ff]ault.?[Ii]nject|[Tt]est.?[Cc]lock|[Ff]ake.?[Cc]lock");
     assert_eq!(hooks, Vec::<String>::new());
-    for option in ["--now", "--clock", "--test-clock", "--time", "--seed", "--entropy", "--assurance", "--no-mfa", "--insecure"] {
+    for option in
+        ["--now", "--clock", "--test-clock", "--time", "--seed", "--entropy", "--assurance", "--no-mfa", "--insecure"]
+    {
         let output = Command::new(binary()).args([option, "2030-01-01", "status"]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{option}");
         let said = String::from_utf8_lossy(&output.stderr);

@@ -62,7 +62,12 @@ fn a_code_is_good_once_and_in_one_spelling() {
     }
     let given: Vec<_> = std::thread::scope(|scope| {
         let give = || {
-            let profile = Profile::new(vec![served.process.url.clone()], Some(served.process.pin), VaultId([0; 16]), Digest([0; 32]));
+            let profile = Profile::new(
+                vec![served.process.url.clone()],
+                Some(served.process.pin),
+                VaultId([0; 16]),
+                Digest([0; 32]),
+            );
             sasha.send(&RemoteGate::new(&profile).unwrap(), &unlock(&code), None)
         };
         let both = [scope.spawn(give), scope.spawn(give)];

@@ -16,7 +16,8 @@ and lets the tests that start the program start its release build. Made from `te
 `tests/suite/attacks/table.rs` holds that every case of the list is here once, that each test is in the sources and not
 ignored, and that this page is current.
 
-*From* is the lowest level of assurance ([SECURITY.md](../SECURITY.md)) at which the outcome holds. Where the result is a
+*From* is the lowest level of assurance ([SECURITY.md](../SECURITY.md)) at which it holds against who has the member's
+account; in `solo` such an outcome is a promise of the program. Where the result is a
 *limit*, the outcome is not reached, or not by a test, and the reason stands there. What *does not apply* has no place in
 the program as it is today.
 

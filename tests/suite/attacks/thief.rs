@@ -44,7 +44,10 @@ fn the_real_program_leaves_nothing_readable_behind() {
     }
     // A lead's program over the same connection, in this process.
     world.unlock(LEAD);
-    let fetched = world.run(LEAD, &["fetch", &format!("{}/{}/{}", canary("operator"), canary("system"), canary("other's name")), "--json"]);
+    let fetched = world.run(
+        LEAD,
+        &["fetch", &format!("{}/{}/{}", canary("operator"), canary("system"), canary("other's name")), "--json"],
+    );
     fetched.done();
     let search = || {
         for dir in ["vault", "state", "remote", "remote-state"] {
