@@ -14,7 +14,9 @@ use rusqlite::{Connection, params};
 /// A vault of now that the real program serves anew for each case. Sasha holds CRM, Lena all rows.
 fn bench() -> Bench {
     let world = World::with_mandate_before_now(3_600_000);
-    Bench::opened_by(world, serve_in, come_to_now)
+    let bench = Bench::opened_by(world, serve_in, come_to_now);
+    assert_eq!(bench.after("nothing", |_| ()), None, "it works as long as nothing is changed");
+    bench
 }
 
 impl Bench {
