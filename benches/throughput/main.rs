@@ -1,5 +1,6 @@
 //! Releases a second: `cargo bench --bench throughput [-- --small] [--inside]`. wrk sends the requests (`releases.lua`),
-//! to the release program serving over HTTPS, on SQLite and on PostgreSQL.
+//! to the release program serving over HTTPS, on SQLite and on PostgreSQL; and beside it to an OpenBao, where `bao` is in
+//! PATH.
 //!
 //! A vault of 1 000 mandates with 100 credentials each is built through the library's own API. Every release is a
 //! request of its own, signed beforehand with a nonce of its own, and has its own durable record. Nothing here fails on
@@ -14,6 +15,7 @@ mod measure;
 #[path = "../figures/office.rs"]
 #[allow(dead_code, reason = "the other benchmark uses more of it")]
 mod office;
+mod openbao;
 #[path = "../figures/report.rs"]
 #[allow(dead_code, reason = "the other benchmark uses more of it")]
 mod report;
@@ -47,8 +49,8 @@ fn main() {
     }
     let said = |what: &str| std::env::args().any(|arg| arg == what);
     let scale = match said("--small") {
-        true => Scale { mandates: 20, releases: 40_000 },
-        false => Scale { mandates: 1_000, releases: 60_000 },
+        true => Scale { mandates: 20, releases: 64_000 },
+        false => Scale { mandates: 1_000, releases: 64_000 },
     };
     let mut office = Office::found(&format!("{} credentials", scale.mandates * PER_MANDATE));
     for number in 0..scale.mandates {
@@ -68,6 +70,13 @@ fn main() {
         let mut copy = office.command(OWNER);
         measure::cold(copy.args(["--yes", "store", "copy", "--to", &database.address]));
         served(&mut office, &aims, &scale, "HTTPS, PostgreSQL");
+    }
+    if let Some(bao) = openbao::OpenBao::start(&office.path("openbao")) {
+        for callers in CALLERS {
+            if let Some(Run { rate, p50, p99 }) = wrk(bao.url(), "secrets.lua", callers, &[&bao.token]) {
+                print_row("OpenBao, file audit", callers, rate, p50, p99);
+            }
+        }
     }
     println!("load after: {}", load());
 }
@@ -105,7 +114,8 @@ fn served(office: &mut Office, aims: &[(UnitId, FetchItem)], scale: &Scale, way:
         let bodies = office.path("bodies");
         let lines: Vec<Vec<u8>> = frames.iter().map(|frame| wire::encode(frame).expect("encoded")).collect();
         std::fs::write(&bodies, lines.concat()).expect("written");
-        match wrk(&server.url, &bodies, callers) {
+        let threads = threads(callers).to_string();
+        match wrk(&server.url, "releases.lua", callers, &[bodies.to_str().expect("text"), &threads]) {
             Some(Run { rate, p50, p99 }) => print_row(way, callers, rate, p50, p99),
             None => println!("{way:<22}  {callers:>7}  wrk is not installed"),
         }
@@ -113,14 +123,17 @@ fn served(office: &mut Office, aims: &[(UnitId, FetchItem)], scale: &Scale, way:
     println!("{way}: start {:.0} ms, peak memory {}", start.as_secs_f64() * 1e3, server.peak());
 }
 
-/// Each line once; nothing but a 200 counts.
-fn wrk(url: &str, bodies: &std::path::Path, callers: usize) -> Option<Run> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/throughput/releases.lua");
-    let threads = callers.min(2).to_string();
+fn threads(callers: usize) -> usize {
+    callers.min(2)
+}
+
+/// Eight seconds of a script's requests; nothing but a 200 counts. None where wrk is not installed.
+fn wrk(url: &str, script: &str, callers: usize, args: &[&str]) -> Option<Run> {
+    let script = format!("{}/benches/throughput/{script}", env!("CARGO_MANIFEST_DIR"));
     let out = std::process::Command::new("wrk")
         .args([
             "-t",
-            &threads,
+            &threads(callers).to_string(),
             "-c",
             &callers.to_string(),
             "-d",
@@ -129,12 +142,11 @@ fn wrk(url: &str, bodies: &std::path::Path, callers: usize) -> Option<Run> {
             "30s",
             "--latency",
             "-s",
-            script,
+            &script,
             url,
             "--",
         ])
-        .arg(bodies)
-        .arg(&threads)
+        .args(args)
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();

@@ -20,8 +20,10 @@ pub trait Disk: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Removes a file; none there is no error.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Cuts the file to `offset`, appends bytes there and makes them durable; where the file begins, its name as well.
-    fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes bytes at `offset`, over what is there, and makes them durable; where the file begins, its name as well.
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file to `len` bytes, durably.
+    fn cut(&self, path: &Path, len: u64) -> io::Result<()>;
 }
 
 /// The machine's own disk.
@@ -71,11 +73,8 @@ impl Disk for RealDisk {
         }
     }
 
-    fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut file = private(OpenOptions::new().create(true).write(true).truncate(false)).open(path)?;
-        if file.metadata()?.len() != offset {
-            file.set_len(offset)?;
-        }
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(bytes)?;
         file.sync_data()?;
@@ -84,6 +83,12 @@ impl Disk for RealDisk {
             Some(dir) if offset == 0 => self.sync_dir(dir),
             _ => Ok(()),
         }
+    }
+
+    fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
+        let file = private(OpenOptions::new().write(true)).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
     }
 }
 

@@ -151,8 +151,7 @@ impl Anchor {
     /// [`AnchorError::Io`].
     pub fn is_current(&self) -> Result<bool, AnchorError> {
         let header = file::read_header(&*self.disk, &file::path(&self.dir))?;
-        let len = self.disk.len(&journal::path(&self.dir, self.header.generation))?;
-        Ok(!self.stale && header.as_ref() == Some(&self.header) && len == self.journal.len())
+        Ok(!self.stale && header.as_ref() == Some(&self.header) && self.journal.is_current(&*self.disk)?)
     }
 
     /// The vault it belongs to.

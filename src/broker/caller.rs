@@ -3,8 +3,8 @@
 use super::invite::joined_keys;
 use super::recorder::Receipt;
 use super::vault::Vault;
-use super::{Task, Turn, decides_itself};
-use crate::api::{FORMAT, Frame, NOT_CONFIRMED, Refusal, Request};
+use super::{Task, Turn, decides_itself, parse};
+use crate::api::{FORMAT, FetchAsk, Frame, NOT_CONFIRMED, Refusal, Request};
 use crate::crypto::{Signed, Topic};
 use crate::ledger::{Assurance, Outcome};
 use crate::model::{Deny, Device, Member, MemberId, Roster, SessionId, Standing, UnitId, Verb};
@@ -17,6 +17,8 @@ pub const IDLE_MS: i64 = 15 * 60 * 1000;
 /// Who signed a request, by a roster that may have changed since.
 pub struct Signer {
     claim: Request<IgnoredAny>,
+    /// What a retrieval asks, read before standing in line: most requests are one.
+    retrieval: Option<Request<FetchAsk>>,
 }
 
 impl Signer {
@@ -36,11 +38,20 @@ impl Signer {
         }
         frame.request.open(Topic::Request, key).map_err(|_| unproven())?;
         if known {
-            Ok(Self { claim })
+            let bytes = frame.request.unverified_bytes();
+            let retrieval = if decides_itself(frame.verb) { parse(bytes).ok() } else { None };
+            Ok(Self { claim, retrieval })
         } else {
             // Told to nobody but who holds the keys that wait.
             Err(if claim.vault == roster.vault { Refusal::Authentication(NOT_CONFIRMED.into()) } else { unproven() })
         }
+    }
+}
+
+impl Signer {
+    /// What the request asks, where it is a retrieval and was read already.
+    pub fn retrieval(&self) -> Option<&Request<FetchAsk>> {
+        self.retrieval.as_ref()
     }
 }
 

@@ -18,7 +18,8 @@ use crate::ledger::recipient_digest;
 use crate::model::{
     Bundle, Deny, Device, Digest, Event, Grant, GrantId, Mandate, Member, MemberId, Phase, Roster, RosterEvent, Version,
 };
-use crate::policy::{self, Scope};
+use crate::policy::{self, Permit, Scope};
+use crate::store::SealedRow;
 
 /// Where the wraps to a device under a grant are kept: nobody who reads the database learns from it which wraps are for
 /// the same device.
@@ -57,17 +58,25 @@ pub fn was_wrapped_to(member: &Member, device: &Device, grant: &Grant, version: 
     is_first || device.since < grant.since.max(version.at)
 }
 
-/// Refuses a retrieval that the asking device has no key for, before anything is recorded as released.
-pub fn check_wrapped(vault: &Vault<'_>, caller: &Caller, mandate: &Mandate, item: &FetchItem) -> Result<(), Refusal> {
-    let slot = slot_of(item.grant, &caller.device().bundle);
-    if vault.store.wrap(mandate.unit, item.grant, item.credential, &slot)?.is_some() {
-        return Ok(());
+/// What a permitted retrieval hands out, as it is wrapped to the asking device. Where that has no key for it, this
+/// refuses, before anything is recorded as released.
+pub fn sealed_for(
+    vault: &Vault<'_>,
+    caller: &Caller,
+    mandate: &Mandate,
+    permit: &Permit,
+) -> Result<SealedRow, Refusal> {
+    let slot = slot_of(permit.grant(), &caller.device().bundle);
+    let version = (permit.credential(), permit.version());
+    if let Some(sealed) = vault.store.sealed(mandate.unit, version, permit.grant(), &slot)? {
+        return Ok(sealed);
     }
-    let version = mandate.credential(item.credential).and_then(|credential| credential.current.as_ref());
-    if let Some((grant, version)) = mandate.grant(item.grant).zip(version)
-        && was_wrapped_to(caller.member(), caller.device(), grant, version)
+    let wrap = vault.store.wrap(mandate.unit, permit.grant(), permit.credential(), &slot)?;
+    let version = mandate.credential(permit.credential()).and_then(|credential| credential.current.as_ref());
+    if let Some((grant, version)) = mandate.grant(permit.grant()).zip(version)
+        && (wrap.is_some() || was_wrapped_to(caller.member(), caller.device(), grant, version))
     {
-        return Err(changed("a wrap"));
+        return Err(changed(if wrap.is_some() { "a secret" } else { "a wrap" }));
     }
     let sentence =
         "this device has no key for it yet: run 'mandatum device share' on your other device, or ask your lead";

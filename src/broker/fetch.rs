@@ -1,6 +1,6 @@
 //! `fetch` and `code`: the main job, in the order of DESIGN.md 5 and no other.
 
-use super::caller::Caller;
+use super::caller::{Caller, Signer};
 use super::recorder::{Draft, Receipt};
 use super::release::HandOut;
 use super::vault::Vault;
@@ -9,6 +9,7 @@ use crate::api::{FetchAsk, FetchItem, Refusal, Request, Seen};
 use crate::ledger::Outcome;
 use crate::model::{Deny, Event, Jurisdiction, Kind, Mandate, ReleasedItem, SecondFactor, Text, UnitId, Verb};
 use crate::policy::{Permit, Purpose, Situation, decide};
+use crate::store::SealedRow;
 use std::sync::Arc;
 
 /// A retrieval that was decided on: what its record will say, and what follows it.
@@ -20,7 +21,7 @@ struct Judged {
 }
 
 enum Verdict {
-    Secrets(Vec<Permit>),
+    Secrets(Vec<(Permit, SealedRow)>),
     Code(Permit),
     Refused(Refusal),
 }
@@ -96,16 +97,13 @@ impl From<Refusal> for No {
 }
 
 fn judge(vault: &mut Vault<'_>, caller: &Caller, task: &Task) -> Result<Judged, Refusal> {
-    let request = parse::<FetchAsk>(caller)?;
+    let read = task.signer.as_ref().and_then(Signer::retrieval).cloned();
+    let request = read.map_or_else(|| parse::<FetchAsk>(caller.signed_bytes()), Ok)?;
     if !task.frame.load.is_empty() {
         return Err(malformed());
     }
-    let seen = request.seen;
-    let (unit, outcome, verdict) = match decided(vault, caller, request) {
-        Ok((unit, permits)) => {
-            let (outcome, verdict) = released(caller.verb(), permits)?;
-            (unit, outcome, verdict)
-        }
+    let (unit, outcome, verdict) = match decided(vault, caller, &request) {
+        Ok((unit, outcome, verdict)) => (unit, outcome, verdict),
         Err(No::Denied(unit, code, refusal)) => (unit, Outcome::Denied(code), Verdict::Refused(refusal)),
         // What is not there for the caller is recorded in the agency's own ledger only.
         Err(No::Said(Refusal::NotFound)) => (vault.roster.unit, Outcome::Refused, Verdict::Refused(Refusal::NotFound)),
@@ -114,12 +112,17 @@ fn judge(vault: &mut Vault<'_>, caller: &Caller, task: &Task) -> Result<Judged, 
             return Err(refusal);
         }
     };
-    Ok(Judged { unit, seen, outcome, verdict })
+    Ok(Judged { unit, seen: request.seen, outcome, verdict })
 }
 
-/// What the record of a release says.
-fn released(verb: Verb, mut permits: Vec<Permit>) -> Result<(Outcome, Verdict), Refusal> {
-    if verb == Verb::Code {
+/// What the record of a release says, and what it hands out.
+fn released(
+    vault: &Vault<'_>,
+    caller: &Caller,
+    mandate: &Mandate,
+    mut permits: Vec<Permit>,
+) -> Result<(Outcome, Verdict), Refusal> {
+    if caller.verb() == Verb::Code {
         let (Some(permit), true) = (permits.pop(), permits.is_empty()) else {
             return Err(Refusal::input("items", "a code is asked for one credential at a time"));
         };
@@ -133,15 +136,26 @@ fn released(verb: Verb, mut permits: Vec<Permit>) -> Result<(Outcome, Verdict), 
         grant: permit.grant(),
     });
     let purpose = permits.first().map(|permit| permit.purpose().clone()).unwrap_or_default();
-    Ok((Outcome::Mandate(Event::Released { items: items.collect(), purpose }), Verdict::Secrets(permits)))
+    let outcome = Outcome::Mandate(Event::Released { items: items.collect(), purpose });
+    let sealed = permits.into_iter().map(|permit| {
+        let sealed = devices::sealed_for(vault, caller, mandate, &permit)?;
+        Ok((permit, sealed))
+    });
+    Ok((outcome, Verdict::Secrets(sealed.collect::<Result<_, Refusal>>()?)))
 }
 
 /// Decides on every item; one denial denies all.
-fn decided(vault: &mut Vault<'_>, caller: &Caller, request: Request<FetchAsk>) -> Result<(UnitId, Vec<Permit>), No> {
+fn decided(
+    vault: &mut Vault<'_>,
+    caller: &Caller,
+    request: &Request<FetchAsk>,
+) -> Result<(UnitId, Outcome, Verdict), No> {
     let (unit, mandate) = asked_mandate(vault, caller, request.unit)?;
     vault.check_seen(unit, request.seen, request.shown.as_deref())?;
     let onward = onward_purpose(vault, caller, &mandate, &request.ask)?;
-    Ok((unit, permits(vault, caller, &mandate, &request.ask, onward.as_ref())?))
+    let permits = permits(vault, caller, &mandate, &request.ask, onward.as_ref())?;
+    let (outcome, verdict) = released(vault, caller, &mandate, permits)?;
+    Ok((unit, outcome, verdict))
 }
 
 fn asked_mandate(
@@ -242,9 +256,6 @@ fn permit(
     if permit.grant() != item.grant || permit.version() != item.version {
         let sentence = "was rotated or granted anew since it was looked up; fetch it again";
         return Err(Refusal::input("credential", sentence).into());
-    }
-    if caller.verb() == Verb::Fetch && credential.kind != Kind::Delegated {
-        devices::check_wrapped(vault, caller, mandate, item)?;
     }
     let refused = match (caller.verb(), credential.kind, &credential.second_factor) {
         (Verb::Fetch, Kind::Delegated, _) => Refusal::input(

@@ -384,7 +384,7 @@ type Operation<C> = fn(
 ) -> Result<<C as Call>::Answer, Refusal>;
 
 fn run<C: Call>(vault: &mut Vault<'_>, caller: &Caller, frame: &Frame, work: Operation<C>) -> Result<Vec<u8>, Refusal> {
-    let request = parse::<C::Ask>(caller)?;
+    let request = parse::<C::Ask>(caller.signed_bytes())?;
     let load = if frame.load.is_empty() {
         C::Load::default()
     } else {
@@ -395,10 +395,10 @@ fn run<C: Call>(vault: &mut Vault<'_>, caller: &Caller, frame: &Frame, work: Ope
 }
 
 /// Parses a request strictly; its signature was verified over exactly these bytes.
-fn parse<A: Serialize + DeserializeOwned>(caller: &Caller) -> Result<api::Request<A>, Refusal> {
-    let request: api::Request<A> = serde_json::from_slice(caller.signed_bytes()).map_err(|_| malformed())?;
+fn parse<A: Serialize + DeserializeOwned>(signed_bytes: &[u8]) -> Result<api::Request<A>, Refusal> {
+    let request: api::Request<A> = serde_json::from_slice(signed_bytes).map_err(|_| malformed())?;
     // An audit compares what was signed with the event: what was read must be all of it, value for value.
-    let signed: Option<serde_json::Value> = serde_json::from_slice(caller.signed_bytes()).ok();
+    let signed: Option<serde_json::Value> = serde_json::from_slice(signed_bytes).ok();
     if signed.is_some() && serde_json::to_value(&request).ok() == signed { Ok(request) } else { Err(malformed()) }
 }
 

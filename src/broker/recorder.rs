@@ -12,7 +12,7 @@ use crate::ledger::{
 use crate::model::{Deny, Digest, Event, HighWater, Mandate, SessionId, UnitId, VaultId};
 use crate::policy::ClockReading;
 use crate::store::{StoreError, Write, encode_entry};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// One record to be written.
@@ -126,7 +126,7 @@ impl Vault<'_> {
         if !before.is_empty() {
             self.anchor.note(before)?;
         }
-        let sessions: Vec<SessionId> =
+        let sessions: BTreeSet<SessionId> =
             drafts.iter().filter_map(|(caller, _)| caller.and_then(Caller::session)).collect();
         let placed = self.place(drafts)?;
         let added = u64::try_from(placed.len()).unwrap_or(u64::MAX);
@@ -348,9 +348,9 @@ impl Vault<'_> {
     /// Reads a record back from the database and compares it with what was to be written.
     fn read_back(&mut self, item: &Placed) -> Result<(), Refusal> {
         let key = evidence_key(self.segment(item.unit)?)?;
-        let sealed = self.store.entry(item.unit, item.seq)?.ok_or_else(|| changed("a new record"))?;
+        let found = self.store.entry_and_leaf(item.unit, item.seq)?;
+        let (sealed, leaf) = found.ok_or_else(|| changed("a new record"))?;
         let entry = open_entry(&key, self.anchor.vault(), item.unit, item.seq, &sealed)?;
-        let leaf = self.store.node(item.unit, 0, item.seq)?;
         // Read from the database itself, never from memory: this is what a checkpoint may be signed over.
         if entry.leaf() == leaf && leaf == item.entry.leaf() { Ok(()) } else { Err(changed("a new record")) }
     }

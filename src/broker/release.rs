@@ -3,7 +3,6 @@
 //! [`HandOut::secrets`] and [`HandOut::code`] use up the decision and the record: leaving either out does not compile.
 //! What is left after them, taking the half off and signing the head, takes nobody's turn.
 
-use super::devices::slot;
 use super::recorder::{Receipt, Unsigned};
 use super::vault::{Vault, chain_to, changed, seed_context};
 use crate::api::{CodeAnswer, FetchAnswer, Refusal, Released};
@@ -11,6 +10,7 @@ use crate::crypto::{Ctx, Key, Seed, Signed, Statement, derive_outer_key, open};
 use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{Blob, Deny, Device, Event, ReleasedItem, Roster};
 use crate::policy::Permit;
+use crate::store::SealedRow;
 use std::sync::Arc;
 
 /// A release that was decided on and durably recorded.
@@ -34,14 +34,14 @@ struct Wrapped {
 }
 
 impl HandOut {
-    /// The secrets that these permits and this record are about, as they are wrapped to the device that asked.
+    /// The secrets that these permits and this record are about, each with what is wrapped to the device that asked.
     ///
     /// # Errors
     /// `SECRET_DESTROYED` where a grant's key is gone; integrity where the record names anything else than the permits.
     pub fn secrets(
         vault: &mut Vault<'_>,
         device: &Device,
-        permits: Vec<Permit>,
+        permits: Vec<(Permit, SealedRow)>,
         receipt: &Receipt,
         proof: Unsigned,
     ) -> Result<Self, Refusal> {
@@ -52,8 +52,8 @@ impl HandOut {
             return Err(changed("a release record"));
         }
         let items = permits.into_iter().zip(items);
-        let wrapped =
-            items.map(|(permit, item)| wrapped(vault, device, permit, item, receipt)).collect::<Result<_, _>>()?;
+        let wrapped = items.map(|((permit, sealed), item)| wrapped(vault, device, permit, sealed, item, receipt));
+        let wrapped = wrapped.collect::<Result<_, _>>()?;
         Ok(Self { proof, what: What::Secrets { wrapped, roster: Arc::clone(&vault.roster) } })
     }
 
@@ -100,6 +100,7 @@ fn wrapped(
     vault: &mut Vault<'_>,
     device: &Device,
     permit: Permit,
+    sealed: SealedRow,
     item: &ReleasedItem,
     receipt: &Receipt,
 ) -> Result<Wrapped, Refusal> {
@@ -108,23 +109,20 @@ fn wrapped(
     if !named || receipt.unit() != unit {
         return Err(changed("a release record"));
     }
-    let secret = vault.store.secret(unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
     if device.bundle.member != permit.member() || !device.is_active() {
         return Err(Deny::NotGranted.into());
     }
-    let recipient = recipient_digest(&device.bundle.enc);
-    let wrap = vault.store.wrap(unit, permit.grant(), credential, &slot(permit.grant(), &recipient))?;
-    let wrap = wrap.ok_or_else(|| changed("a wrap"))?;
     let ctx = Ctx {
         vault: vault.id(),
         mandate: unit,
         credential,
         version,
         to: Some((permit.grant(), permit.member())),
-        recipient,
+        recipient: recipient_digest(&device.bundle.enc),
     };
     let grant_key = vault.segment(unit)?.grant(permit.grant()).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
-    Ok(Wrapped { ctx, grant_key, outer: wrap.outer, ct: secret.ct, statement: wrap.statement })
+    let SealedRow { ct, wrap } = sealed;
+    Ok(Wrapped { ctx, grant_key, outer: wrap.outer, ct, statement: wrap.statement })
 }
 
 impl Wrapped {

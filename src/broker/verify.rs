@@ -9,7 +9,7 @@ use crate::crypto::{Ctx, Key, Signed, Statement, Topic, derive_outer_key, hash, 
 use crate::ledger::{Audit, Audited, Directory, Entry, Outcome, Record, append, recipient_digest};
 use crate::model::{Credential, CredentialId, Digest, Event, Grant, GrantId, Mandate, SecondFactor, UnitId};
 use crate::store::WrapRow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// Verifies the whole vault.
 ///
@@ -103,28 +103,31 @@ fn verify_devices(vault: &Vault<'_>, directory: &Directory) -> Result<(), Refusa
     Ok(())
 }
 
-/// The tree's nodes as they must be stored.
+/// The tree's nodes as they must be stored: those that each entry completes.
 #[derive(Default)]
 struct Nodes {
-    known: HashMap<(u32, u64), Digest>,
-    size: u64,
+    completed: Vec<Vec<Digest>>,
 }
 
 impl Nodes {
     fn push(&mut self, entry: &Entry) {
-        let read = |level, index| self.known.get(&(level, index)).copied().ok_or(());
-        let added = append(self.size, entry.leaf(), read).unwrap_or_default();
-        self.known.extend(added.into_iter().map(|(level, index, hash)| ((level, index), hash)));
-        self.size += 1;
+        let seq = u64::try_from(self.completed.len()).unwrap_or(u64::MAX);
+        let added = append(seq, entry.leaf(), |level, index| self.node(level, index).ok_or(())).unwrap_or_default();
+        self.completed.push(added.into_iter().map(|(.., hash)| hash).collect());
+    }
+
+    fn node(&self, level: u32, index: u64) -> Option<Digest> {
+        let last = usize::try_from(((index + 1) << level) - 1).ok()?;
+        self.completed.get(last)?.get(usize::try_from(level).ok()?).copied()
     }
 
     fn compare(&self, vault: &Vault<'_>, unit: UnitId) -> Result<(), Refusal> {
-        let count = u64::try_from(self.known.len()).unwrap_or(0);
-        if vault.store.node_count(unit)? != count {
+        let size = u64::try_from(self.completed.len()).unwrap_or(u64::MAX);
+        if vault.store.record_count(unit)? != size {
             return Err(changed("the tree"));
         }
-        for ((level, index), hash) in &self.known {
-            if vault.store.node(unit, *level, *index)? != *hash {
+        for (seq, nodes) in (0..).zip(&self.completed) {
+            if vault.store.nodes(unit, seq)? != nodes.iter().flat_map(|hash| *hash.bytes()).collect::<Vec<u8>>() {
                 return Err(changed("the tree"));
             }
         }

@@ -24,4 +24,4 @@ pub use directory::{
 pub use extract::{Extract, ExtractError, ExtractWriter, Verified, verify_extract};
 pub use held::Misfit;
 pub use record::{Assurance, ClockMark, Entry, Outcome, Record, RecordError, leaf_of};
-pub use tree::{Edge, append, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion};
+pub use tree::{Edge, Node, append, consistency_proof, inclusion_proof, root, verify_consistency, verify_inclusion};

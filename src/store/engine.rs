@@ -208,7 +208,8 @@ impl Engine {
                 .replace("BLOB", "BYTEA")
                 .replace("INTEGER", "BIGINT")
                 .replace("TEXT", "TEXT COLLATE \"C\"")
-                .replace(") STRICT, WITHOUT ROWID;", ");"),
+                .replace(") STRICT, WITHOUT ROWID;", ");")
+                .replace(") STRICT;", ");"),
         }
     }
 

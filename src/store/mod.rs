@@ -58,6 +58,14 @@ pub struct WrapRow {
     pub statement: Vec<u8>,
 }
 
+/// What a release hands out of a version, as it is wrapped to one device.
+pub struct SealedRow {
+    /// The ciphertext.
+    pub ct: Vec<u8>,
+    /// The wrap to the device.
+    pub wrap: WrapRow,
+}
+
 /// An open database.
 pub struct Store {
     engine: Engine,
@@ -156,10 +164,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn unit(&self, unit: UnitId) -> Result<Option<UnitRow>> {
-        let sql = "SELECT label, size, state, keys FROM units JOIN states USING (unit) WHERE unit = $1";
+        let sql = "SELECT label, state, keys, (SELECT COALESCE(MAX(seq) + 1, 0) FROM records WHERE unit = $1)
+                   FROM units WHERE unit = $1";
         self.engine.first(sql, values![unit.bytes()], |row| {
             let label = Digest::from_slice(&row.bytes(0)?).ok_or(StoreError::Rows("a label"))?;
-            Ok(UnitRow { label, size: count(row.int(1)?)?, state: row.bytes(2)?, keys: row.bytes(3)? })
+            Ok(UnitRow { label, state: row.bytes(1)?, keys: row.bytes(2)?, size: count(row.int(3)?)? })
         })
     }
 
@@ -168,7 +177,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn sizes(&self) -> Result<Vec<(UnitId, u64)>> {
-        self.engine.all("SELECT unit, size FROM units ORDER BY unit", &[], |row| {
+        let sql = "SELECT unit, (SELECT COALESCE(MAX(seq) + 1, 0) FROM records WHERE records.unit = units.unit)
+                   FROM units ORDER BY unit";
+        self.engine.all(sql, &[], |row| {
             Ok((UnitId::from_slice(&row.bytes(0)?).ok_or(StoreError::Rows("a unit's id"))?, count(row.int(1)?)?))
         })
     }
@@ -181,6 +192,18 @@ impl Store {
         let sql = "SELECT unit FROM units WHERE label = $1 ORDER BY unit";
         self.engine.all(sql, values![label.bytes()], |row| {
             UnitId::from_slice(&row.bytes(0)?).ok_or(StoreError::Rows("a unit's id"))
+        })
+    }
+
+    /// One sealed entry of a ledger, with the leaf of the tree that is stored beside it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn entry_and_leaf(&self, unit: UnitId, seq: u64) -> Result<Option<(Vec<u8>, Digest)>> {
+        let sql = "SELECT entry, nodes FROM records WHERE unit = $1 AND seq = $2";
+        self.engine.first(sql, values![unit.bytes(), int(seq)?], |row| {
+            let leaf = row.bytes(1)?.get(..32).and_then(Digest::from_slice);
+            Ok((row.bytes(0)?, leaf.ok_or(StoreError::Rows("a leaf of a ledger's tree"))?))
         })
     }
 
@@ -208,15 +231,30 @@ impl Store {
     /// # Errors
     /// [`StoreError::Rows`] if it is not there.
     pub fn node(&self, unit: UnitId, level: u32, index: u64) -> Result<Digest> {
-        read_node(&self.engine, unit, level, index)
+        let missing = StoreError::Rows("a node of a ledger's tree");
+        // The last leaf under it completed it.
+        let last = index.checked_add(1).and_then(|next| next.checked_mul(1_u64.checked_shl(level)?));
+        let Some(last) = last.and_then(|next| next.checked_sub(1)) else { return Err(missing) };
+        let at = usize::try_from(level).map_or(usize::MAX, |level| level * 32);
+        self.nodes(unit, last)?.get(at..at + 32).and_then(Digest::from_slice).ok_or(missing)
     }
 
-    /// Every node of a ledger's tree, for the audit of the cache itself.
+    /// The nodes of a ledger's tree that one entry completes, lowest first, as they are stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Rows`] if there is no such entry.
+    pub fn nodes(&self, unit: UnitId, seq: u64) -> Result<Vec<u8>> {
+        let sql = "SELECT nodes FROM records WHERE unit = $1 AND seq = $2";
+        let found = self.engine.first(sql, values![unit.bytes(), int(seq)?], |row| row.bytes(0))?;
+        found.ok_or(StoreError::Rows("a node of a ledger's tree"))
+    }
+
+    /// How many entries there are of a ledger, wherever they stand.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn node_count(&self, unit: UnitId) -> Result<u64> {
-        self.counted("SELECT count(*) FROM nodes WHERE unit = $1", unit)
+    pub fn record_count(&self, unit: UnitId) -> Result<u64> {
+        self.counted("SELECT count(*) FROM records WHERE unit = $1", unit)
     }
 
     /// A version of a secret.
@@ -245,6 +283,26 @@ impl Store {
                    WHERE unit = $1 AND grant_id = $2 AND credential = $3 AND recipient = $4";
         let key = values![unit.bytes(), grant.bytes(), credential.bytes(), recipient.bytes()];
         self.engine.first(sql, key, |row| Ok(WrapRow { outer: row.bytes(0)?, statement: row.bytes(1)? }))
+    }
+
+    /// A version of a secret with its wrap to a recipient under a grant; none where either is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sealed(
+        &self,
+        unit: UnitId,
+        (credential, version): (CredentialId, u32),
+        grant: GrantId,
+        recipient: &Digest,
+    ) -> Result<Option<SealedRow>> {
+        let sql = "SELECT ct, outer_wrap, wraps.statement
+                   FROM wraps JOIN secrets ON secrets.unit = wraps.unit AND secrets.credential = wraps.credential
+                   WHERE wraps.unit = $1 AND grant_id = $2 AND wraps.credential = $3 AND recipient = $4 AND version = $5";
+        let key = values![unit.bytes(), grant.bytes(), credential.bytes(), recipient.bytes(), version];
+        self.engine.first(sql, key, |row| {
+            Ok(SealedRow { ct: row.bytes(0)?, wrap: WrapRow { outer: row.bytes(1)?, statement: row.bytes(2)? } })
+        })
     }
 
     /// A sealed TOTP seed.
@@ -399,7 +457,7 @@ impl Store {
         let done = work(&write)?;
         write.commit()?;
         if let Engine::File(file) = &self.engine {
-            file.empty_long_log();
+            file.keep_log();
         }
         self.begin_reading()?;
         Ok(done)
@@ -462,12 +520,6 @@ fn read_meta(engine: &Engine, name: &str) -> Result<Vec<u8>> {
 fn read_counter(engine: &Engine) -> Result<u64> {
     let bytes: [u8; 8] = read_meta(engine, "counter")?.try_into().map_err(|_| StoreError::Format)?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-fn read_node(engine: &Engine, unit: UnitId, level: u32, index: u64) -> Result<Digest> {
-    let sql = "SELECT hash FROM nodes WHERE unit = $1 AND level = $2 AND idx = $3";
-    let hash = engine.first(sql, values![unit.bytes(), level, int(index)?], |row| row.bytes(0))?;
-    hash.and_then(|hash| Digest::from_slice(&hash)).ok_or(StoreError::Rows("a node of a ledger's tree"))
 }
 
 /// An entry as bytes, before it is sealed.

@@ -5,36 +5,24 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One unit: a mandate, or the roster. `label` is a keyed hash of the operator's name; `size` counts its records, and
--- changes with each of them.
+-- One unit: a mandate, or the roster. `label` is a keyed hash of the operator's name.
 CREATE TABLE units (
     unit       BLOB PRIMARY KEY,
     label      BLOB NOT NULL,
-    size       INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX units_by_label ON units (label);
-
--- What is sealed of a unit. Apart from its size: a release writes a few bytes there, and a state has many thousands.
-CREATE TABLE states (
-    unit       BLOB PRIMARY KEY,
     state      BLOB NOT NULL,
     keys       BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX units_by_label ON units (label);
 
--- The ledger: sealed entries, and the perfect subtrees' roots.
+-- The ledgers: a sealed entry, and the roots of the perfect subtrees that it completes, lowest first. The one table with
+-- rowids: releases of many mandates at once then write their entries side by side, not each into a page of its own.
 CREATE TABLE records (
     unit  BLOB NOT NULL,
     seq   INTEGER NOT NULL,
+    nodes BLOB NOT NULL,
     entry BLOB NOT NULL,
     PRIMARY KEY (unit, seq)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE nodes (
-    unit  BLOB NOT NULL,
-    level INTEGER NOT NULL,
-    idx   INTEGER NOT NULL,
-    hash  BLOB NOT NULL,
-    PRIMARY KEY (unit, level, idx)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- One version of a credential's secret, and its recovery wrap with the author's statement.
 CREATE TABLE secrets (

@@ -13,10 +13,8 @@ pub struct Table {
 /// Every table of `schema.sql`.
 pub const TABLES: &[Table] = &[
     Table { name: "meta", columns: &["name", "value"], keys: 1 },
-    Table { name: "units", columns: &["unit", "label", "size"], keys: 1 },
-    Table { name: "states", columns: &["unit", "state", "keys"], keys: 1 },
-    Table { name: "records", columns: &["unit", "seq", "entry"], keys: 2 },
-    Table { name: "nodes", columns: &["unit", "level", "idx", "hash"], keys: 3 },
+    Table { name: "units", columns: &["unit", "label", "state", "keys"], keys: 1 },
+    Table { name: "records", columns: &["unit", "seq", "nodes", "entry"], keys: 2 },
     Table { name: "secrets", columns: &["unit", "credential", "version", "ct", "rec", "statement"], keys: 3 },
     Table {
         name: "wraps",
@@ -111,7 +109,7 @@ impl Table {
     fn shape(&self) -> String {
         let kind = |name: &&str| match *name {
             "name" => "text",
-            "size" | "seq" | "level" | "idx" | "version" => "bigint",
+            "seq" | "version" => "bigint",
             _ => "bytea",
         };
         let columns: Vec<String> = self.columns.iter().map(|name| format!("{name} {}", kind(name))).collect();

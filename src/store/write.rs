@@ -3,6 +3,7 @@
 use super::engine::{Engine, Value, values};
 use super::error::{Result, StoreError};
 use super::{SecretRow, WrapRow, int};
+use crate::ledger::Node;
 use crate::model::{CredentialId, Digest, GrantId, ReuseTag, UnitId};
 
 /// A transaction under way. Every change says how many rows it must touch.
@@ -34,26 +35,18 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`StoreError`].
     pub fn add_unit(&self, unit: UnitId, label: &Digest, keys: &[u8]) -> Result<()> {
-        let sql = "INSERT INTO units (unit, label, size) VALUES ($1, $2, $3)";
-        self.one("a unit", sql, values![unit.bytes(), label.bytes(), 0_i64])?;
-        let sql = "INSERT INTO states (unit, state, keys) VALUES ($1, $2, $3)";
-        self.one("a state", sql, values![unit.bytes(), &[0_u8; 0], keys])
+        let sql = "INSERT INTO units (unit, label, state, keys) VALUES ($1, $2, $3, $4)";
+        self.one("a unit", sql, values![unit.bytes(), label.bytes(), &[0_u8; 0], keys])
     }
 
-    /// Appends an entry to a ledger of `size` entries, with the tree's new nodes.
+    /// Puts an entry at its place in a ledger, with the nodes of the tree that it completes, lowest first.
     ///
     /// # Errors
-    /// [`StoreError`]; also if the ledger does not have that size.
-    pub fn append(&self, unit: UnitId, size: u64, entry: &[u8], nodes: &[(u32, u64, Digest)]) -> Result<()> {
-        let sql = "INSERT INTO records (unit, seq, entry) VALUES ($1, $2, $3)";
-        self.one("a record", sql, values![unit.bytes(), int(size)?, entry])?;
-        for (level, index, hash) in nodes {
-            let sql = "INSERT INTO nodes (unit, level, idx, hash) VALUES ($1, $2, $3, $4)";
-            let row = values![unit.bytes(), *level, int(*index)?, hash.bytes()];
-            self.one("a node", sql, row)?;
-        }
-        let sql = "UPDATE units SET size = size + 1 WHERE unit = $1 AND size = $2";
-        self.one("the ledger's size", sql, values![unit.bytes(), int(size)?])
+    /// [`StoreError`]; also if that place is taken.
+    pub fn append(&self, unit: UnitId, seq: u64, entry: &[u8], nodes: &[Node]) -> Result<()> {
+        let nodes: Vec<u8> = nodes.iter().flat_map(|(.., hash)| *hash.bytes()).collect();
+        let sql = "INSERT INTO records (unit, seq, nodes, entry) VALUES ($1, $2, $3, $4)";
+        self.one("a record", sql, values![unit.bytes(), int(seq)?, &nodes, entry])
     }
 
     /// Counts the records appended in this transaction.
@@ -71,7 +64,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`StoreError`].
     pub fn put_state(&self, unit: UnitId, state: &[u8]) -> Result<()> {
-        let sql = "UPDATE states SET state = $1 WHERE unit = $2";
+        let sql = "UPDATE units SET state = $1 WHERE unit = $2";
         self.one("a unit", sql, values![state, unit.bytes()])
     }
 
@@ -89,7 +82,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`StoreError`].
     pub fn put_keys(&self, unit: UnitId, keys: &[u8]) -> Result<()> {
-        let sql = "UPDATE states SET keys = $1 WHERE unit = $2";
+        let sql = "UPDATE units SET keys = $1 WHERE unit = $2";
         self.one("a unit", sql, values![keys, unit.bytes()])
     }
 
@@ -196,13 +189,7 @@ impl<'a> Write<'a> {
     pub fn drop_unit(&self, unit: UnitId) -> Result<()> {
         self.drop_access(unit)?;
         self.drop_secrets(unit)?;
-        for sql in [
-            "DELETE FROM records WHERE unit = $1",
-            "DELETE FROM nodes WHERE unit = $1",
-            "DELETE FROM states WHERE unit = $1",
-        ] {
-            self.engine.execute(sql, values![unit.bytes()])?;
-        }
+        self.engine.execute("DELETE FROM records WHERE unit = $1", values![unit.bytes()])?;
         self.one("a unit", "DELETE FROM units WHERE unit = $1", values![unit.bytes()])
     }
 

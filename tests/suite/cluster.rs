@@ -200,7 +200,7 @@ pub struct Database {
     pub admin: String,
 }
 
-pub const TABLES: [&str; 9] = ["meta", "units", "states", "records", "nodes", "secrets", "wraps", "seeds", "reuse"];
+pub const TABLES: [&str; 7] = ["meta", "units", "records", "secrets", "wraps", "seeds", "reuse"];
 
 impl Database {
     pub fn admin(&self) -> Client {

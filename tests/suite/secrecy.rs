@@ -347,7 +347,7 @@ fn sizes_say_little() {
     }
     assert_eq!(sizes("SELECT length(seed) FROM seeds").len(), 1);
     let in_class = |len: &i64| (*len - 40) % 4096 == 0 || [256, 512, 1024, 2048].contains(&(*len - 40));
-    for sql in ["SELECT length(entry) FROM records", "SELECT length(state) FROM states"] {
+    for sql in ["SELECT length(entry) FROM records", "SELECT length(state) FROM units"] {
         assert!(sizes(sql).iter().all(in_class), "{sql}");
     }
 }
@@ -358,7 +358,7 @@ fn sizes_say_little() {
 pub fn cells(database: &Path) -> Vec<(String, Vec<u8>)> {
     let conn = rusqlite::Connection::open(database).unwrap();
     let mut cells = Vec::new();
-    for table in ["meta", "units", "states", "records", "nodes", "secrets", "wraps", "seeds", "reuse"] {
+    for table in ["meta", "units", "records", "secrets", "wraps", "seeds", "reuse"] {
         let mut query = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let names: Vec<String> = query.column_names().map(|name| format!("{table}.{name}")).collect();
         let mut rows = query.query([]).unwrap();
@@ -433,7 +433,7 @@ fn a_members_keys_and_the_database_open_nothing_without_the_anchor() {
     let purposes = ["mandatum/state/1", "mandatum/entry/1", "mandatum/seed/1", "mandatum/ct/1"];
     for (name, bytes) in cells
         .iter()
-        .filter(|(name, _)| ["states.state", "records.entry", "seeds.seed", "secrets.ct"].contains(&&name[..]))
+        .filter(|(name, _)| ["units.state", "records.entry", "seeds.seed", "secrets.ct"].contains(&&name[..]))
     {
         for (key, unit) in keys.iter().flat_map(|key| unit_ids.iter().map(move |unit| (key, unit))) {
             for purpose in purposes {
@@ -522,7 +522,7 @@ fn blocks(world: &World) -> HashSet<[u8; 16]> {
     for (name, mut bytes) in cells(&world.path("vault/vault.db")) {
         match name.as_str() {
             "meta.value" | "wraps.statement" | "secrets.statement" => continue,
-            "states.keys" | "secrets.rec" => {
+            "units.keys" | "secrets.rec" => {
                 let begin = bytes.windows(8).position(|window| window == b"age-encr").unwrap();
                 parts.push(bytes[..begin].to_vec());
                 // `age-encryption.org/v1`, `-> X25519 `

@@ -106,11 +106,10 @@ fn no_column_holds_a_role_or_a_date() {
     let plain: Vec<&str> = found.iter().map(String::as_str).collect();
     assert_eq!(
         plain.join(" "),
-        "meta.name meta.value units.unit units.label units.size states.unit states.state states.keys records.unit \
-         records.seq records.entry nodes.unit nodes.level nodes.idx nodes.hash secrets.unit secrets.credential \
-         secrets.version secrets.ct secrets.rec secrets.statement wraps.unit wraps.grant_id wraps.credential \
-         wraps.recipient wraps.outer_wrap wraps.statement seeds.unit seeds.credential seeds.seed reuse.tag reuse.unit \
-         reuse.credential"
+        "meta.name meta.value units.unit units.label units.state units.keys records.unit records.seq records.nodes \
+         records.entry secrets.unit secrets.credential secrets.version secrets.ct secrets.rec secrets.statement \
+         wraps.unit wraps.grant_id wraps.credential wraps.recipient wraps.outer_wrap wraps.statement seeds.unit \
+         seeds.credential seeds.seed reuse.tag reuse.unit reuse.credential"
     );
 }
 
@@ -194,23 +193,21 @@ fn a_record_of_ones_own_is_not_taken() {
     for roster in [true, false] {
         let noticed = bench.after("one record more", |conn| {
             let unit = unit_of(conn, roster);
-            let size: i64 =
-                conn.query_row("SELECT size FROM units WHERE unit = ?1", [&unit], |row| row.get(0)).unwrap();
-            let place = |index: u64| i64::try_from(index).unwrap();
+            let sql = "SELECT max(seq) + 1 FROM records WHERE unit = ?1";
+            let size: i64 = conn.query_row(sql, [&unit], |row| row.get(0)).unwrap();
             let text = br#"{"format":1,"outcome":{"mandate":{"granted":{}}}}"#.to_vec();
             let entry = Entry { salt: Digest([1; 32]), signed: SignKey::generate(&System).sign(Topic::Record, text) };
+            // A node stands beside the record that completes it, at its level.
             let read = |level: u32, index: u64| -> Result<Digest, rusqlite::Error> {
-                let sql = "SELECT hash FROM nodes WHERE unit = ?1 AND level = ?2 AND idx = ?3";
-                let hash: Vec<u8> = conn.query_row(sql, params![unit, level, place(index)], |row| row.get(0))?;
-                Ok(Digest(hash.try_into().unwrap()))
+                let seq = i64::try_from(((index + 1) << level) - 1).unwrap();
+                let sql = "SELECT nodes FROM records WHERE unit = ?1 AND seq = ?2";
+                let nodes: Vec<u8> = conn.query_row(sql, params![unit, seq], |row| row.get(0))?;
+                Ok(Digest(nodes.chunks(32).nth(level as usize).unwrap().try_into().unwrap()))
             };
-            for (level, index, hash) in append(size.cast_unsigned(), entry.leaf(), read).unwrap() {
-                let sql = "INSERT INTO nodes (unit, level, idx, hash) VALUES (?1, ?2, ?3, ?4)";
-                conn.execute(sql, params![unit, level, place(index), hash.bytes()]).unwrap();
-            }
-            let sql = "INSERT INTO records (unit, seq, entry) VALUES (?1, ?2, ?3)";
-            conn.execute(sql, params![unit, size, encode_entry(&entry)]).unwrap();
-            conn.execute("UPDATE units SET size = size + 1 WHERE unit = ?1", [&unit]).unwrap();
+            let grown = append(size.cast_unsigned(), entry.leaf(), read).unwrap();
+            let nodes: Vec<u8> = grown.iter().flat_map(|(_, _, hash)| *hash.bytes()).collect();
+            let sql = "INSERT INTO records (unit, seq, nodes, entry) VALUES (?1, ?2, ?3, ?4)";
+            conn.execute(sql, params![unit, size, nodes, encode_entry(&entry)]).unwrap();
             let counter = blob(conn, "SELECT value FROM meta WHERE name = 'counter'");
             let counter = u64::from_le_bytes(counter.try_into().unwrap()) + 1;
             let sql = "UPDATE meta SET value = ?1 WHERE name = 'counter'";
@@ -227,11 +224,8 @@ fn an_earlier_database_releases_nothing_from_the_real_program() {
     let bench = bench();
     let noticed = bench.after("cut", |conn| {
         let unit = unit_of(conn, false);
-        let size: i64 = conn.query_row("SELECT size FROM units WHERE unit = ?1", [&unit], |row| row.get(0)).unwrap();
-        conn.execute("DELETE FROM records WHERE unit = ?1 AND seq >= ?2", params![unit, size - 1]).unwrap();
-        let sql = "DELETE FROM nodes WHERE unit = ?1 AND ((idx + 1) << level) > ?2";
-        conn.execute(sql, params![unit, size - 1]).unwrap();
-        conn.execute("UPDATE units SET size = size - 1 WHERE unit = ?1", [&unit]).unwrap();
+        let last = "DELETE FROM records WHERE unit = ?1 AND seq = (SELECT max(seq) FROM records WHERE unit = ?1)";
+        assert_eq!(conn.execute(last, [&unit]), Ok(1));
         let counter = blob(conn, "SELECT value FROM meta WHERE name = 'counter'");
         let counter = u64::from_le_bytes(counter.try_into().unwrap()) - 1;
         conn.execute("UPDATE meta SET value = ?1 WHERE name = 'counter'", [counter.to_le_bytes().to_vec()]).unwrap();
