@@ -1025,10 +1025,15 @@ fn refused_unproven(gate: &dyn Gate, frame: Frame, what: &str) {
 #[test]
 fn a_request_is_exactly_what_was_signed_and_for_what() {
     let world = World::with_mandate();
-    let (sasha, lena, gate) = (Voice::of(&world, "Sasha"), Voice::of(&world, "Lena"), world.gate());
-    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    refuses_what_was_not_signed(&world, &*world.gate());
+}
+
+/// The same of a broker that is reached by this gate.
+pub fn refuses_what_was_not_signed(world: &World, gate: &dyn Gate) {
+    let [sasha, lena] = ["Sasha", "Lena"].map(|name| Voice::at(gate, world, name));
+    let place = Place::of(gate, &lena, "Romashka", "Sasha");
     let fetch = asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &());
-    let before = ledgers(&world);
+    let before = ledgers(world);
 
     type Change<'a> = &'a dyn Fn(&mut Request<Value>);
     let lies: [(&str, Change<'_>); 6] = [
@@ -1040,33 +1045,33 @@ fn a_request_is_exactly_what_was_signed_and_for_what() {
         ("a nonce that was never given out", &|request| request.nonce = Nonce([0xee; 16])),
     ];
     for (what, lie) in lies {
-        let mut request = sasha.request(&*gate, &fetch, None);
+        let mut request = sasha.request(gate, &fetch, None);
         lie(&mut request);
-        refused_unproven(&*gate, sasha.frame(Verb::Fetch, &request, &[]), what);
+        refused_unproven(gate, sasha.frame(Verb::Fetch, &request, &[]), what);
     }
-    let honest = sasha.request(&*gate, &fetch, None);
-    refused_unproven(&*gate, sasha.frame(Verb::Code, &honest, &[]), "another verb in the route");
-    refused_unproven(&*gate, lena.frame(Verb::Fetch, &honest, &[]), "signed by another member");
+    let honest = sasha.request(gate, &fetch, None);
+    refused_unproven(gate, sasha.frame(Verb::Code, &honest, &[]), "another verb in the route");
+    refused_unproven(gate, lena.frame(Verb::Fetch, &honest, &[]), "signed by another member");
 
     let bytes = serde_json::to_vec(&honest).unwrap();
     let signed = sasha.identity.sign.sign(Topic::Request, bytes.clone());
     let own_key = sasha.identity.sign.public();
     let call = |request| Frame { verb: Verb::Fetch, request, load: Vec::new() };
     let as_statement = sasha.identity.sign.sign(Topic::Statement, bytes.clone());
-    refused_unproven(&*gate, call(as_statement), "signed as something else");
+    refused_unproven(gate, call(as_statement), "signed as something else");
     let foreign = lena.identity.sign.sign(Topic::Request, bytes.clone());
     let claimed = Signed::from_parts(bytes.clone(), own_key, foreign.signature().to_vec());
-    refused_unproven(&*gate, call(claimed), "another's signature under one's own key");
+    refused_unproven(gate, call(claimed), "another's signature under one's own key");
     let changed = [bytes.as_slice(), b" "].concat();
     let changed = Signed::from_parts(changed, own_key, signed.signature().to_vec());
-    refused_unproven(&*gate, call(changed), "one byte more than was signed");
+    refused_unproven(gate, call(changed), "one byte more than was signed");
 
     let body = String::from_utf8(bytes).unwrap();
     let again = |body: String| call(sasha.identity.sign.sign(Topic::Request, body.into_bytes()));
     let twice = body.replacen('{', &format!("{{\"member\":\"{}\",", lena.id()), 1);
-    refused_unproven(&*gate, again(twice), "two members");
-    refused_unproven(&*gate, again(body.replacen('{', "{\"admin\":true,", 1)), "an unknown field");
-    refused_unproven(&*gate, again(format!("{body}{{}}")), "two requests");
+    refused_unproven(gate, again(twice), "two members");
+    refused_unproven(gate, again(body.replacen('{', "{\"admin\":true,", 1)), "an unknown field");
+    refused_unproven(gate, again(format!("{body}{{}}")), "two requests");
 
     // What is asked must be the verb's own question: here, the signature is right and the question is another verb's.
     let locate = LocateAsk { operator: text("Romashka"), system: text("CRM"), credential: None, all: false };
@@ -1074,11 +1079,11 @@ fn a_request_is_exactly_what_was_signed_and_for_what() {
         ask: serde_json::to_value(locate).unwrap(),
         ..asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &())
     };
-    assert!(matches!(sasha.send(&*gate, &other, None), Err(Refusal::Input { .. })));
+    assert!(matches!(sasha.send(gate, &other, None), Err(Refusal::Input { .. })));
 
-    assert_eq!(ledgers(&world), before, "what is not proven is not even recorded");
+    assert_eq!(ledgers(world), before, "what is not proven is not even recorded");
     gate.call(sasha.frame(Verb::Fetch, &honest, &[])).unwrap();
-    refused_unproven(&*gate, sasha.frame(Verb::Fetch, &honest, &[]), "the same request again");
+    refused_unproven(gate, sasha.frame(Verb::Fetch, &honest, &[]), "the same request again");
 }
 
 /// An old signed request releases nothing a second time: not at the same broker, not after its restart, and not once
@@ -1278,13 +1283,22 @@ fn second_version(gate: &dyn Gate, author: &Voice, place: &Place, readers: &[&Vo
 #[test]
 fn a_grant_is_good_for_its_own_member_alone() {
     let world = World::with_mandate();
+    with_nina(&world);
+    keeps_grants_apart(&world, &*world.gate());
+}
+
+/// Nina, who was granted another row than Sasha.
+pub fn with_nina(world: &World) {
     world.add_member("Nina", "specialist");
     world.as_member("Lena", "grant Nina Romashka/Form --level view").done();
-    let [lena, sasha, nina] = ["Lena", "Sasha", "Nina"].map(|name| Voice::of(&world, name));
-    let gate = world.gate();
-    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+}
+
+/// The same of a broker that is reached by this gate, with Nina.
+pub fn keeps_grants_apart(world: &World, gate: &dyn Gate) {
+    let [lena, sasha, nina] = ["Lena", "Sasha", "Nina"].map(|name| Voice::at(gate, world, name));
+    let place = Place::of(gate, &lena, "Romashka", "Sasha");
     let ask = |voice: &Voice, grant_of: &Voice, verb: fn(Option<UnitId>, FetchAsk, &()) -> Asked| {
-        voice.send(&*gate, &verb(Some(place.unit), place.item(grant_of.id()), &()), None)
+        voice.send(gate, &verb(Some(place.unit), place.item(grant_of.id()), &()), None)
     };
     let verbs = [asked::<FetchCall>, asked::<CodeCall>];
     for verb in verbs {
@@ -1298,7 +1312,7 @@ fn a_grant_is_good_for_its_own_member_alone() {
     }
     let releases = || {
         let all = LogAsk { operator: Some(text("Romashka")), member: None, since: None, denied: false };
-        let lines = lena.ask::<LogCall>(&*gate, None, all).unwrap().lines;
+        let lines = lena.ask::<LogCall>(gate, None, all).unwrap().lines;
         lines.iter().filter(|line| line.event == "released" || line.event == "code_released").count()
     };
     // Granting the row onward read it once.

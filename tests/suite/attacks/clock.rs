@@ -38,6 +38,7 @@ fn ten_years_in_one_step_destroy_nothing_in_the_real_program() {
     let _ = olga.send(&served, &asked::<SweepCall>(None, mandatum::api::Nothing {}, &()), None);
     assert_eq!(keys(), before, "on sweeping");
     world.go_remote(std::slice::from_ref(&served.process.url), Some(served.process.pin));
+    come_to_now(&world);
     world.unlock("Sasha");
     world.as_member("Sasha", "fetch Romashka/CRM --field password").done();
     world.as_member("Sasha", "fetch Astra/CRM --field password").ended(3);

@@ -23,6 +23,7 @@ fn wrong_codes_in_anothers_name_make_them_wait_for_nothing() {
         let answer = served.call(lena.frame(Verb::Unlock, &request, &asked.load));
         assert!(matches!(answer, Err(Refusal::Authentication(_))), "{answer:?}");
     }
+    come_to_now(&world);
     sasha.send(&served, &unlock(&world.fresh_code("Sasha")), None).unwrap();
 }
 

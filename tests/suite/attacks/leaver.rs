@@ -123,6 +123,7 @@ fn a_restored_database_brings_nobody_back() {
     sasha.send(&served, &fetch(), None).unwrap();
     drop(served);
     world.copy_to("vault", "monday");
+    come_to_now(&world);
     world.unlock("Lena");
     world.as_member("Lena", "revoke Sasha Romashka/CRM").done();
 
@@ -132,6 +133,7 @@ fn a_restored_database_brings_nobody_back() {
     assert!(refused.to_string().contains("VAULT_ROLLED_BACK"), "{refused}");
     drop(gate);
 
+    come_to_now(&world);
     world.restart("").done();
     let served = Served::new(&world);
     assert_eq!(sasha.send(&served, &fetch(), None), Err(Deny::SecretDestroyed.into()));

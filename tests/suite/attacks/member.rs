@@ -1,7 +1,10 @@
 //! A member who sends what their program never would, to the real program that serves.
 
 use super::real::{Served, an_hour_ago, come_to_now};
-use crate::matrix::{Person, Place, Stage, Target, Voice, asked, ledgers, targets, with_code};
+use crate::matrix::{
+    Person, Place, Stage, Target, Voice, asked, keeps_grants_apart, ledgers, refuses_what_was_not_signed, targets,
+    with_code, with_nina,
+};
 use crate::server::standby::Process;
 use crate::support::World;
 use mandatum::agent::{Profile, RemoteGate};
@@ -44,6 +47,23 @@ fn anothers_mandate_is_not_there_for_any_verb() {
         assert!(after[unit].1 == was.1, "the state of {unit} changed");
     }
     assert_eq!(after.len(), before.len());
+}
+
+/// Route, body and signature that disagree are refused by the real program before it looks at anything (C3).
+#[test]
+fn a_request_that_says_two_things_is_refused_by_the_real_program() {
+    let world = an_hour_ago();
+    come_to_now(&world);
+    refuses_what_was_not_signed(&world, &Served::new(&world));
+}
+
+/// A grant that somebody else names releases nothing from the real program (C15).
+#[test]
+fn anothers_grant_releases_nothing_from_the_real_program() {
+    let world = an_hour_ago();
+    with_nina(&world);
+    come_to_now(&world);
+    keeps_grants_apart(&world, &Served::new(&world));
 }
 
 /// A code in another spelling is none and does not use it up; given from two connections at once, one of them gets a

@@ -38,6 +38,7 @@ fn replayed_bytes_release_nothing() {
     let again = replay(&served);
     assert!(is_refused(&again), "{again:?}");
     drop(served);
+    come_to_now(&world);
     world.unlock("Lena");
     let log = world.as_member("Lena", "log Romashka --json").done().json();
     let releases = log["lines"].as_array().unwrap().iter();
@@ -98,6 +99,7 @@ fn nothing_is_fetched_for_an_address() {
         format!("mandate read {}", document.display()),
     ];
     for line in commands {
+        come_to_now(&world);
         world.file("code", &world.fresh_code("Lena"));
         let trace = world.path("trace");
         let mut strace = Command::new("strace");
@@ -113,6 +115,7 @@ fn nothing_is_fetched_for_an_address() {
         let calls = std::fs::read_to_string(&trace).unwrap();
         assert!(!calls.contains("AF_INET"), "{line}: {calls}");
     }
+    come_to_now(&world);
     world.unlock("Lena");
     let listed = world.as_member("Lena", "credential list Romashka").done().stdout;
     assert!(listed.contains("Romashka/Form/a") && listed.contains("Romashka/Form/b"), "{listed}");

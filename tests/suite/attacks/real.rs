@@ -20,7 +20,8 @@ pub fn an_hour_ago() -> World {
     World::with_mandate_before_now(3_600_000)
 }
 
-/// The clock of the tests' own programs is now the machine's too.
+/// The clock of the tests' own programs is now the machine's too. It stands still from then on: to be repeated before a
+/// code is made, where much happened since.
 pub fn come_to_now(world: &World) {
     world.clock.set_wall(SystemClock.now().0);
 }

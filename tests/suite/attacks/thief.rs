@@ -43,6 +43,7 @@ fn the_real_program_leaves_nothing_readable_behind() {
         }
     }
     // A lead's program over the same connection, in this process.
+    come_to_now(&world);
     world.unlock(LEAD);
     let fetched = world.run(
         LEAD,
