@@ -81,8 +81,17 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    fn said(&self, what: &str) -> bool {
+    pub fn said(&self, what: &str) -> bool {
         self.log.lock().unwrap().contains(what)
+    }
+
+    /// Waits until it says so.
+    pub fn says(&self, what: &str) {
+        let begun = Instant::now();
+        while !self.said(what) {
+            assert!(begun.elapsed() < 2 * TAKEOVER, "{what}: {}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -94,8 +103,7 @@ impl Drop for Process {
 }
 
 /// A vault by the machine's own clock, with one login that Lena may fetch.
-fn world_of_today() -> World {
-    let world = World::empty();
+pub fn of_today(world: World) -> World {
     world.clock.pass_to(SystemClock.now().0 - 600_000);
     world.init("Olga");
     world.unlock("Olga");
@@ -119,7 +127,7 @@ fn releases(world: &World) -> usize {
 /// Kills the serving broker three times in the middle of work. Whoever stands by serves within ten seconds; every
 /// secret that arrived has its record, and at most one record a kill has no arrival: the answer that was under way.
 pub fn a_standby_takes_over_and_nothing_is_released_twice_or_unrecorded() {
-    let world = world_of_today();
+    let world = of_today(World::empty());
     let (mut serving, mut waiting) = (Process::start(&world), Process::start(&world));
     assert!(waiting.said("standby") && !serving.said("standby"));
     assert_eq!(waiting.pin, serving.pin);
