@@ -156,7 +156,7 @@ pub fn after_restart(world: &mut World, found: Option<BTreeMap<UnitId, u64>>) {
             continue;
         };
         let lost =
-            |(unit, size): &(&UnitId, &u64)| world.pins(agent).read(**unit).is_some_and(|pin| pin.seen.size > **size);
+            |(unit, size): &(&UnitId, &u64)| world.pins(agent).read(**unit).unwrap().is_some_and(|pin| pin.seen.size > **size);
         let lost: Vec<_> = found.iter().filter(lost).map(|(unit, _)| (agent.id, *unit)).collect();
         world.excused.extend(lost);
     }

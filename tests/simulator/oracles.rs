@@ -234,7 +234,7 @@ impl World {
     pub fn check_pins(&mut self) {
         for agent in &self.agents {
             for unit in self.model.contracts.keys() {
-                let size = self.pins(agent).read(*unit).map_or(0, |pin| pin.seen.size);
+                let size = self.pins(agent).read(*unit).unwrap().map_or(0, |pin| pin.seen.size);
                 let before = self.pinned.insert((agent.id, *unit), size).unwrap_or(0);
                 let fine = before <= size || self.excused.remove(&(agent.id, *unit));
                 assert!(fine, "a pin of {} shrank from {before} to {size}", agent.name);

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod asvs;
+mod attacks;
 mod cli;
 mod cluster;
 mod codes;

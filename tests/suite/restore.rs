@@ -65,7 +65,7 @@ impl World {
         self.open_mandate("Lena", operator);
     }
 
-    fn restart(&self, more: &str) -> Output {
+    pub fn restart(&self, more: &str) -> Output {
         let line = format!("restart {} -y --json {more}", self.kit("kit", "kit-pw"));
         self.as_member("Olga", &line)
     }

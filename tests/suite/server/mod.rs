@@ -2,7 +2,7 @@
 
 mod account;
 mod client;
-mod http;
+pub mod http;
 mod pinned;
 pub mod standby;
 

@@ -5,6 +5,7 @@ use mandatum::host::SystemClock;
 use mandatum::model::Clock;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,21 +23,35 @@ pub struct Process {
 
 impl Process {
     pub fn start(world: &World) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mandatum"))
+        Self::start_in(world.dir.path(), &[]).unwrap_or_else(|said| panic!("it ended: {said}"))
+    }
+
+    /// Serves the vault in a directory, with further options.
+    ///
+    /// # Errors
+    /// What it said where it ended before it served.
+    pub fn start_in(dir: &Path, more: &[&str]) -> Result<Self, String> {
+        let mut child = Command::new(crate::support::binary())
             .arg("--vault")
-            .arg(world.path("vault"))
+            .arg(dir.join("vault"))
             .arg("--state")
-            .arg(world.path("state"))
+            .arg(dir.join("state"))
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(more)
+            .env("RUST_LOG", "trace")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let begun = loop {
-            let line = lines.next().expect("it ended").unwrap();
-            let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            let Some(line) = lines.next() else {
+                child.wait().unwrap();
+                return Err(log.lock().unwrap().clone());
+            };
+            let line = line.unwrap();
             log.lock().unwrap().push_str(&line);
+            let said: Value = serde_json::from_str(&line).unwrap_or_default();
             if said["event"] == "serving" {
                 break said;
             }
@@ -48,7 +63,16 @@ impl Process {
             }
         });
         let url = format!("https://{}", begun["https"].as_str().unwrap());
-        Self { child, url, pin: serde_json::from_value(begun["pin"].clone()).unwrap(), log }
+        Ok(Self { child, url, pin: serde_json::from_value(begun["pin"].clone()).unwrap(), log })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// As a power cut ends it: nothing is finished, nothing is said.
