@@ -4,7 +4,7 @@
 use mandatum::agent::revocation::Wire;
 use mandatum::agent::{KernelKeys, System};
 use mandatum::api::Host;
-use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, over_network, own_from_stdin};
+use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, lock_memory, over_network, own_from_stdin};
 use mandatum::host::{LocalHost, SystemClock};
 use mandatum::model::Clock;
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     harden();
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() == Some(OWNER_COMMAND) {
+        lock_memory();
         let seconds = args.next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
         return ExitCode::from(u8::try_from(own_from_stdin(seconds)).unwrap_or(1));
     }
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),
     };
+    if cli.stays() {
+        lock_memory();
+    }
     let (clock, entropy): (Arc<dyn Clock>, Arc<System>) = (Arc::new(SystemClock), Arc::new(System));
     let host = LocalHost { clock: Arc::clone(&clock), entropy: entropy.clone(), keys: None };
     // The demo runs the same program on a vault of its own, against a clock it can move.
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
     ExitCode::from(cli.run(&mut edge))
 }
 
-/// No core dumps, no other process of this account reads this one's memory, and where that is allowed it is not swapped.
+/// No core dumps, and no other process of this account reads this one's memory.
 fn harden() {
     #[cfg(unix)]
     {
@@ -52,20 +56,5 @@ fn harden() {
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-        lock_memory();
-    }
-}
-
-/// Keeps all pages out of swap, as they come into use: keys pass through heap and stack alike. All or none: under a
-/// limit a later allocation would fail in the middle of work, deriving from a passphrase first of all.
-#[cfg(target_os = "linux")]
-fn lock_memory() {
-    use rustix::mm::{MlockAllFlags, mlockall};
-    use rustix::process::{Resource, getrlimit};
-    use rustix::thread::{CapabilitySet, capabilities};
-    let unlimited = || getrlimit(Resource::Memlock).current.is_none();
-    let privileged = || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
-    if unlimited() || privileged() {
-        let _ = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT);
     }
 }
