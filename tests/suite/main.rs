@@ -8,6 +8,9 @@ mod devices;
 mod keyring;
 mod killed;
 mod ledger;
+#[expect(dead_code, reason = "the simulator alone watches another file, and starts the same machine again")]
+#[path = "../machine/mod.rs"]
+mod machine;
 mod matrix;
 mod notices;
 mod openapi;
