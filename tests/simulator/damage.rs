@@ -27,6 +27,8 @@ pub struct Image {
     pinned: BTreeMap<(MemberId, UnitId), u64>,
     handed: Vec<Handed>,
     excused: BTreeSet<(MemberId, UnitId)>,
+    /// Which codes were used up.
+    last_steps: BTreeMap<MemberId, u64>,
     /// What was folded of its ledgers, to go on from.
     ledgers: Arc<Mutex<BTreeMap<UnitId, Ledger>>>,
 }
@@ -72,6 +74,7 @@ impl World {
             pinned: self.pinned.clone(),
             handed: self.handed.clone(),
             excused: self.excused.clone(),
+            last_steps: self.agents.iter().map(|agent| (agent.id, agent.last_step)).collect(),
             ledgers: Arc::default(),
         }
     }
@@ -105,6 +108,7 @@ impl World {
         for agent in &mut self.agents {
             // A session may be one that began meanwhile.
             agent.sitting = agent.sitting.map(Sitting::doubtful);
+            agent.last_step = image.last_steps[&agent.id];
         }
         self.settle();
     }
@@ -259,10 +263,7 @@ fn whole_machine(world: &mut World, kept: &Image, truth: &Image) {
             let known = kept.model.people.get(&agent.id).is_some_and(|person| person.stands != Stands::Removed);
             let concerned = kept.model.contracts.get(unit).is_some_and(|contract| concerns(contract, agent.id));
             let lost = world.excused.contains(&(agent.id, *unit));
-            known
-                && concerned
-                && !lost
-                && world.pins(agent).read(*unit).unwrap().is_some_and(|pin| pin.seen.size > *head)
+            known && concerned && !lost && world.pins(agent).read(*unit).unwrap().is_some_and(|pin| pin.seen.size > *head)
         };
         all.into_iter().find(newer).map(|(agent, unit, _)| (agent.id, agent.name.clone(), unit))
     };
