@@ -4,7 +4,7 @@
 use mandatum::agent::revocation::Wire;
 use mandatum::agent::{KernelKeys, System};
 use mandatum::api::Host;
-use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, over_network, own_from_stdin};
+use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, lock_memory, over_network, own_from_stdin};
 use mandatum::host::{LocalHost, SystemClock};
 use mandatum::model::Clock;
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     harden();
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() == Some(OWNER_COMMAND) {
+        lock_memory();
         let seconds = args.next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
         return ExitCode::from(u8::try_from(own_from_stdin(seconds)).unwrap_or(1));
     }
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),
     };
+    if cli.stays() {
+        lock_memory();
+    }
     let (clock, entropy): (Arc<dyn Clock>, Arc<System>) = (Arc::new(SystemClock), Arc::new(System));
     let host = LocalHost { clock: Arc::clone(&clock), entropy: entropy.clone(), keys: None };
     // The demo runs the same program on a vault of its own, against a clock it can move.

@@ -12,10 +12,10 @@ mod cluster;
 #[path = "../figures/measure.rs"]
 #[allow(dead_code, reason = "the other benchmark uses more of it")]
 mod measure;
-mod openbao;
 #[path = "../figures/office.rs"]
 #[allow(dead_code, reason = "the other benchmark uses more of it")]
 mod office;
+mod openbao;
 #[path = "../figures/report.rs"]
 #[allow(dead_code, reason = "the other benchmark uses more of it")]
 mod report;

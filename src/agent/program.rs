@@ -160,7 +160,7 @@ impl Program {
     ) -> Result<(C::Answer, Signed, Option<Seen>, Directory), AgentError> {
         let load = serde_json::to_vec(load).map_err(|e| AgentError::Failed(e.to_string()))?;
         let load = if load == b"null" { Vec::new() } else { load };
-        let pin = unit.and_then(|unit| self.pins.read(unit));
+        let pin = unit.map(|unit| self.pins.read(unit)).transpose().map_err(unpinned)?.flatten();
         // What carries a load is sent once: a wrong code would count twice, and a seed is not copied.
         let kept = if load.is_empty() { self.take_spare() } else { None };
         let was_kept = kept.is_some();
@@ -215,7 +215,7 @@ impl Program {
         if !order.is_some_and(|order| order.explains(unit, seen.size)) {
             return Err(AgentError::Untrusted("no order of the vault's owner explains that records are missing"));
         }
-        self.pins.forget(unit).map_err(|e| AgentError::Failed(format!("pins: {e}")))
+        self.pins.forget(unit).map_err(unpinned)
     }
 
     /// A nonce that the last hello gave beyond what one request needed, and the charters it came with.
@@ -377,7 +377,7 @@ impl Program {
             }
         }
         let pin = Pin { seen: Seen { size: head.size, root: head.root }, note: proof.checkpoint.clone() };
-        self.pins.write(unit, &pin).map_err(|e| AgentError::Failed(format!("pins: {e}")))?;
+        self.pins.write(unit, &pin).map_err(unpinned)?;
         Ok(record.outcome)
     }
 
@@ -391,7 +391,7 @@ impl Program {
         let head = Checkpoint::open(&answer.note, self.identity.vault, answer.unit, &key)
             .map_err(|_| AgentError::Untrusted("the head is not signed by the broker for this ledger"))?;
         let head = Seen { size: head.size, root: head.root };
-        match self.pins.read(answer.unit).map(|pin| pin.seen) {
+        match self.pins.read(answer.unit).map_err(unpinned)?.map(|pin| pin.seen) {
             Some(seen) if head.size < seen.size || (head.size == seen.size && head.root != seen.root) => {
                 Err(AgentError::Untrusted("the ledger does not extend the one seen before"))
             }
@@ -718,6 +718,11 @@ impl Program {
     pub fn name(&self) -> &Name {
         &self.identity.name
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn unpinned(error: std::io::Error) -> AgentError {
+    AgentError::Failed(format!("pins: {error}"))
 }
 
 fn item(found: &Located) -> Result<FetchItem, AgentError> {

@@ -133,7 +133,14 @@ impl Journal {
             frame.resize(frame.len() + usize::try_from(more).unwrap_or(0), 0);
             self.blocks = end + more;
         }
-        disk.write_at(&self.path, self.len, &frame)?;
+        if let Err(error) = disk.write_at(&self.path, self.len, &frame) {
+            // What can be read now need never become durable: a later sync may succeed without these bytes, and a frame
+            // behind a hole would be taken for damage. So it goes, as if it had not been begun.
+            if disk.cut(&self.path, self.len).is_ok() {
+                (self.blocks, self.torn) = (self.len, false);
+            }
+            return Err(error.into());
+        }
         (self.len, self.torn) = (end, false);
         self.frames += 1;
         Ok(())

@@ -50,7 +50,7 @@ pub fn import(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> 
     let (program, _) = context.unlocked()?;
     let open = |path: &PathBuf| std::fs::File::open(path).map(BufReader::new);
     let cannot = |error: std::io::Error| Failure::input("file", format!("{}: {error}", args.file.display()));
-    let total = u64::try_from(open(&args.file).map_err(cannot)?.split(b'\n').count()).unwrap_or(0);
+    let total = open(&args.file).and_then(count_lines).map_err(cannot)?;
     let mut run = Run { bad: Vec::new(), stored: 0, views: BTreeMap::new(), program };
     let progress = context.terminal().progress("storing", total);
     let mut reader = open(&args.file).map_err(cannot)?;
@@ -221,6 +221,16 @@ fn tagged(program: &Program, number: u64, line: ImportLine) -> Result<(Text, Ite
     let tag = given.secret.as_ref().map(|secret| program.reuse_tag(secret)).transpose();
     let tag = tag.map_err(|error| error.to_string())?;
     Ok((operator, Item { number, system, name, given, tag }))
+}
+
+/// How many lines there are. One is held at a time: a file may be one line of gigabytes, which is refused here, before
+/// anything of it is stored.
+fn count_lines(mut reader: impl BufRead) -> std::io::Result<u64> {
+    let mut lines = 0;
+    while next_line(&mut reader)?.is_some() {
+        lines += 1;
+    }
+    Ok(lines)
 }
 
 /// The next line without its end; an endless one is refused rather than read.

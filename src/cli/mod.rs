@@ -24,6 +24,7 @@ mod join;
 mod ledgers;
 mod mandates;
 mod members;
+mod memory;
 mod notices;
 mod papers;
 mod people;
@@ -41,6 +42,7 @@ pub use clipboard::{OWNER_COMMAND, own_from_stdin};
 pub use context::{Edge, Global, over_network};
 pub use failure::Failure;
 pub use import::ImportLine;
+pub use memory::lock_memory;
 pub use rows::parse as parse_rows;
 pub use terminal::{Progress, RealTerminal, Terminal};
 
@@ -208,6 +210,11 @@ impl Cli {
             let _ = error.print();
             if error.use_stderr() { 2 } else { 0 }
         })
+    }
+
+    /// Whether it stays for long, with keys in memory.
+    pub fn stays(&self) -> bool {
+        matches!(self.command, Command::Serve(_) | Command::Run(_))
     }
 
     /// Runs the command; gives back the exit code.

@@ -9,6 +9,7 @@
 //! library, which are not wiped. What cannot be helped: the terminal's own scrollback, and the copy the kernel's line
 //! discipline held while it was typed.
 
+use super::memory::lock_memory;
 use crate::agent::Secret;
 use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -61,11 +62,14 @@ impl Terminal for RealTerminal {
     }
 
     fn read_secret(&mut self, prompt: &str) -> io::Result<Secret> {
+        // A person takes their time.
+        lock_memory();
         let answer = rpassword::prompt_password(escape(prompt)).map_err(explain_no_tty)?;
         Ok(Secret::new(answer.into_bytes()))
     }
 
     fn read_line(&mut self, prompt: &str) -> io::Result<String> {
+        lock_memory();
         let (input, mut output) = open_tty().map_err(explain_no_tty)?;
         output.write_all(escape(prompt).as_bytes())?;
         output.flush()?;

@@ -2,16 +2,21 @@
 
 mod anchor;
 mod asvs;
+mod attacks;
 mod cli;
 mod cluster;
 mod codes;
 mod devices;
+mod faults;
 mod fuzz;
 mod golden;
 mod keyring;
-mod killed;
 mod ledger;
+#[expect(dead_code, reason = "the simulator alone watches another file, and starts the same machine again")]
+#[path = "../machine/mod.rs"]
+mod machine;
 mod matrix;
+mod memory;
 mod notices;
 mod openapi;
 mod paper;
