@@ -26,12 +26,12 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 for target in "${targets[@]}"; do
     mkdir "$scratch/$target"
-    # What is found is written to the scratch directory; a file that breaks a target is shown in base64.
+    # New inputs go with the scratch directory; one that breaks a target is kept beside the build.
     if ! "$target_dir/$triple/release/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
-        -max_len=65536 -print_final_stats=1 -artifact_prefix="$scratch/" "$scratch/$target" "corpus/$target" \
+        -max_len=65536 -print_final_stats=1 -artifact_prefix="$target_dir/$target-" "$scratch/$target" "corpus/$target" \
         >"$scratch/log" 2>&1; then
         tail -n 60 "$scratch/log"
-        echo "$target broke; the file in base64 stands above: keep it in fuzz/corpus/$target"
+        echo "$target broke; move the file named above into fuzz/corpus/$target, and mend what it broke"
         exit 1
     fi
     echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/log") runs in $seconds s"
