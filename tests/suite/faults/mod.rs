@@ -20,6 +20,11 @@ use mandatum::model::{Clock, Zone};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// A session ends after a quarter of an hour without use, and a vault that is put back has not been used since it was
+/// kept: a long run makes a new one this often.
+const RENEWED: Duration = Duration::from_secs(8 * 60);
 
 /// Everything a vault keeps on disk.
 const DIRS: [&str; 2] = ["vault", "state"];
