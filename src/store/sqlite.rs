@@ -222,6 +222,8 @@ struct Mover {
 impl Mover {
     fn start(path: &Path) -> Result<Self> {
         let conn = connect(path)?;
+        // It may be the last one that ends, beside one that was opened anew.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;")?;
         let (orders, taken) = sync_channel(1);
         let moved = Arc::new(AtomicBool::new(false));
