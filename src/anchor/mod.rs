@@ -21,7 +21,7 @@ pub use keys::{EpochKeys, FileKeys, KeysError, OsKeys, Slot};
 pub use rotate::Destroy;
 
 use crate::crypto::{Entropy, Key, SignKey};
-use crate::model::{UnitId, VaultId};
+use crate::model::{Instant, UnitId, VaultId};
 use file::Place;
 use std::collections::HashMap;
 use std::io;
@@ -91,7 +91,8 @@ impl Anchor {
     ///
     /// # Errors
     /// [`AnchorError`]; nothing is left behind that would open.
-    pub fn create(home: &Home, vault: VaultId, core: Core, segments: Vec<Segment>) -> Result<Self, AnchorError> {
+    pub fn create(home: &Home, vault: VaultId, mut core: Core, segments: Vec<Segment>) -> Result<Self, AnchorError> {
+        core.earliest = segments.iter().map(Segment::earliest).min().unwrap_or(Instant::MAX);
         let known = [Slot::Current, Slot::Next].map(|slot| home.keys.read(slot));
         let mut epoch = 0;
         for slot in known {

@@ -6,7 +6,7 @@ use super::vault::Vault;
 use crate::anchor::{Change, Destroy};
 use crate::api::Refusal;
 use crate::ledger::Outcome;
-use crate::model::{Event, GrantId, MemberId, Phase, RosterEvent, UnitId};
+use crate::model::{Event, GrantId, Member, MemberId, Phase, RosterEvent, UnitId};
 use std::collections::HashSet;
 
 impl Vault<'_> {
@@ -20,23 +20,24 @@ impl Vault<'_> {
         for &unit in units {
             self.find_dead(unit, &mut destroy)?;
         }
-        // Members who left have no second factor any more; newcomers who wait to be confirmed have theirs already.
+        // Members who left have no second factor any more, and an older roster must not bring them back; newcomers who
+        // wait to be confirmed have theirs already.
         let waiting = super::invite::waiting_members(&self.roster);
         let gone = |id: &MemberId| match self.roster.member(*id) {
             Some(member) => matches!(member.standing, crate::model::Standing::Removed { .. }),
             None => !waiting.contains(id),
         };
+        let left = self.roster.members.iter().map(Member::id).filter(gone);
+        let left = left.filter(|id| !self.anchor.core().gone.contains(id)).map(Change::Gone).collect::<Vec<_>>();
+        if !left.is_empty() {
+            self.anchor.note(left)?;
+        }
         let factors = self.anchor.core().factors.iter().map(|factor| factor.member);
         destroy.members = factors.filter(gone).collect();
         let epoch = if destroy.is_empty() { None } else { Some(self.anchor.rotate(&destroy)?) };
         let recorded = self.record_destroyed(units, epoch.unwrap_or_else(|| self.anchor.epoch().saturating_sub(1)))?;
         self.anchor.note(vec![Change::Unfinished(Vec::new())])?;
         Ok((recorded, epoch))
-    }
-
-    /// Destroys second factors of members who left without any grant.
-    pub fn destroy_members(&mut self, members: &[MemberId]) -> Result<u64, Refusal> {
-        Ok(self.anchor.rotate(&Destroy { members: members.to_vec(), ..Destroy::default() })?)
     }
 
     /// Finishes what a crash left between the record of an end and the record of its keys' destruction.
@@ -55,10 +56,26 @@ impl Vault<'_> {
             mandate.iter().flat_map(|mandate| mandate.live_grants().map(|grant| grant.facts.id)).collect();
         let dead = segment.grants.iter().map(|(id, ..)| *id).filter(|id| !live.contains(id));
         destroy.grants.extend(dead.map(|id| (unit, id)));
-        let closed = mandate.as_ref().is_some_and(|mandate| matches!(mandate.phase, Phase::Closed { .. }));
-        let stale_state = segment.next_state_key.is_some() || (closed && segment.state_key.is_some());
-        if stale_state {
+        let phase = mandate.as_ref().map(|mandate| &mandate.phase);
+        let closed = matches!(phase, Some(Phase::Closed { .. }));
+        let over = !matches!(phase, Some(Phase::Active | Phase::Draft(_)));
+        if (over && segment.next_state_key.is_some()) || (closed && segment.state_key.is_some()) {
             destroy.state_keys.push(unit);
+        } else if segment.next_state_key.is_some() {
+            self.keep_state_key(unit)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back the new state key of an end that was never recorded: the state and the seeds are sealed by the old
+    /// one, which stays.
+    pub fn keep_state_key(&mut self, unit: UnitId) -> Result<(), Refusal> {
+        let segment = self.segment(unit)?;
+        if let (Some(kept), Some(next)) = (&segment.state_key, &segment.next_state_key)
+            && kept != next
+        {
+            let kept = kept.duplicate();
+            self.anchor.note(vec![Change::Rekeyed(unit, kept)])?;
         }
         Ok(())
     }

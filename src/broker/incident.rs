@@ -40,11 +40,8 @@ pub fn open(
     if drafts.is_empty() {
         return Err(Refusal::input("member", "has nothing to do with any mandate in your reach; nothing is locked"));
     }
-    // The lock is durable before any session ends: policy refuses from the record on.
-    vault.record(Some(caller), drafts, Vec::new(), |_| Ok(()))?;
-    if let Some(member) = facts.member {
-        vault.anchor.note(vec![Change::AllOver(member)])?;
-    }
+    // Sessions end with the lock or before it, so that a crash leaves none behind; policy refuses from the record on.
+    vault.record(Some(caller), drafts, facts.member.into_iter().map(Change::AllOver).collect(), |_| Ok(()))?;
     after.iter().map(|mandate| view(vault, mandate, facts.id)).collect()
 }
 

@@ -219,12 +219,10 @@ pub fn reject(
     request: Request<MemberRejectAsk>,
     (): (),
 ) -> Result<(), Refusal> {
-    let before = waiting_members(&vault.roster);
-    apply(vault, caller, RosterEvent::InvitationEnded { token: request.ask.token }, Vec::new())?;
-    let after = waiting_members(&vault.roster);
-    let gone: Vec<MemberId> = before.into_iter().filter(|member| !after.contains(member)).collect();
-    if !gone.is_empty() {
-        vault.destroy_members(&gone)?;
-    }
+    // What is destroyed is found by the roster; a crash after the record is finished by the next call.
+    let unit = vault.roster.unit;
+    let event = RosterEvent::InvitationEnded { token: request.ask.token };
+    apply(vault, caller, event, vec![Change::Unfinished(vec![unit])])?;
+    vault.destroy_dead(&[unit])?;
     Ok(())
 }

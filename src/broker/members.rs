@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::recorder::Draft;
-use super::revoke::{end_grants, exposure_of};
+use super::revoke::{Ending, exposure_of};
 use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{
@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::crypto::{Secret, Seed, Signed};
 use crate::ledger::{Admission, Outcome, to_blob};
-use crate::model::{Bundle, GrantOrigin, Member, MemberId, Name, Role, RosterEvent, Standing, Why};
+use crate::model::{Bundle, GrantOrigin, Member, MemberId, Name, Role, Roster, RosterEvent, Standing, Why};
 use crate::store::{StoreError, Write};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -104,14 +104,15 @@ pub fn role(vault: &mut Vault<'_>, caller: &Caller, request: Request<MemberRoleA
         admission: to_blob(&request.ask.admission),
         reuse_keys: request.ask.reuse_keys,
     };
-    apply(vault, caller, event, Vec::new())?;
-    if loses_lead {
-        let why = Why::Asked { reason: crate::model::Text::parse("no longer a lead").unwrap_or_default() };
-        let standing = |grant: &crate::model::Grant| {
-            grant.facts.member == bundle.member && grant.facts.origin == GrantOrigin::Lead
-        };
-        end_grants(vault, caller, None, standing, &why)?;
+    if !loses_lead {
+        return apply(vault, caller, event, Vec::new());
     }
+    let why = Why::Asked { reason: crate::model::Text::parse("no longer a lead").unwrap_or_default() };
+    let standing =
+        |grant: &crate::model::Grant| grant.facts.member == bundle.member && grant.facts.origin == GrantOrigin::Lead;
+    let ending = Ending::of(vault, caller, None, standing, &why)?;
+    let changed = changed(vault, event)?;
+    ending.carry_out(vault, caller, Vec::new(), Some(changed))?;
     Ok(())
 }
 
@@ -161,15 +162,12 @@ pub fn remove(
     (): (),
 ) -> Result<RevokedAnswer, Refusal> {
     let member = named(vault, &request.ask.name)?;
-    apply(vault, caller, RosterEvent::Removed { member }, vec![Change::AllOver(member), Change::Gone(member)])?;
     let exposure = exposure_of(vault, None, member)?;
-    let (grants, epoch) = end_grants(vault, caller, None, |grant| grant.facts.member == member, &Why::MemberRemoved)?;
-    let epoch = match epoch {
-        Some(epoch) => epoch,
-        // Without grants there is still a second factor to destroy.
-        None => vault.destroy_members(&[member])?,
-    };
-    Ok(RevokedAnswer { grants, epoch: Some(epoch), exposure })
+    // In one transaction: a crash leaves nobody gone whose grants are live.
+    let ending = Ending::of(vault, caller, None, |grant| grant.facts.member == member, &Why::MemberRemoved)?;
+    let changed = changed(vault, RosterEvent::Removed { member })?;
+    let (grants, epoch) = ending.carry_out(vault, caller, vec![Change::AllOver(member)], Some(changed))?;
+    Ok(RevokedAnswer { grants, epoch, exposure })
 }
 
 fn named(vault: &Vault<'_>, name: &Name) -> Result<MemberId, Refusal> {
@@ -202,11 +200,17 @@ pub fn apply_with(
     before: Vec<Change>,
     also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
 ) -> Result<(), Refusal> {
+    let (draft, roster) = changed(vault, event)?;
+    vault.record(caller, vec![draft], before, also)?;
+    vault.roster = Arc::new(roster);
+    Ok(())
+}
+
+/// The record of one event of the roster, and the roster after it.
+fn changed(vault: &Vault<'_>, event: RosterEvent) -> Result<(Draft, Roster), Refusal> {
     let mut roster = (*vault.roster).clone();
     roster.apply(&event, vault.now()).map_err(|error| Refusal::input("member", error.to_string()))?;
     let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
     let draft = Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) };
-    vault.record(caller, vec![draft], before, also)?;
-    vault.roster = Arc::new(roster);
-    Ok(())
+    Ok((draft, roster))
 }

@@ -16,13 +16,13 @@ use crate::api::{Recovery, Refusal, Reissue, RestartReport};
 use crate::crypto::{
     AgeKey, Ctx, Key, SignKey, Signed, Statement, Topic, derive_outer_key, hash, open_inner, open_note, wrap_inner,
 };
-use crate::ledger::{Audit, Audited, Charter, Directory, Outcome, Restart, recipient_digest, to_blob};
+use crate::ledger::{Audit, Audited, Charter, ClockMark, Directory, Outcome, Restart, recipient_digest, to_blob};
 use crate::model::{
     Blob, CredentialId, Digest, Event, Grant, GrantFacts, GrantId, HighWater, Instant, Mandate, Member, MemberId, Name,
     Phase, Role, Roster, RosterEvent, Standing, UnitId, VaultId, Why,
 };
 use crate::policy::ClockReading;
-use crate::store::{Store, WrapRow};
+use crate::store::{Store, StoreError, WrapRow, Write};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -110,7 +110,9 @@ fn go_on(
     let clock = ClockReading::Trusted(settings.clock.now().max(anchor.core().high.at));
     let (anchor, memory, roster) = (&mut anchor, &mut Memory::default(), Arc::new(roster));
     let mut vault = Vault { settings, anchor, store, memory, clock, roster, stale: false };
-    record_gaps(&mut vault, recovery, &gaps, &found, None)?;
+    let (drafts, roster) = gap_drafts(&vault, recovery, &gaps, &found, None)?;
+    vault.record(None, drafts, Vec::new(), |_| Ok(()))?;
+    vault.roster = Arc::new(roster);
     report.lost = u64::try_from(lost.len()).unwrap_or(0);
     for (unit, known, size) in &gaps {
         report.gaps.push(format!("{}: {} → {size}", ledger_name(&found, *unit), known.size));
@@ -160,6 +162,9 @@ fn bury(vault: &mut Vault<'_>, mut mandate: Mandate) -> Result<u64, Refusal> {
         events.push(Event::Closed { retain_until });
     }
     let drafts = apply_all(&mut mandate, events, now)?;
+    if matches!(mandate.phase, Phase::Active | Phase::Draft(_)) {
+        vault.keep_state_key(unit)?;
+    }
     // The state is sealed anew in any case: the restored one may be sealed by a key that is gone.
     let state = encode(&mandate)?;
     let entropy = &*vault.settings.home.entropy;
@@ -291,19 +296,25 @@ fn rebuild(settings: &Settings, store: &mut Store, recovery: Recovery<'_>) -> Re
     let (clock, memory, roster) = (ClockReading::Trusted(high.at), &mut Memory::default(), Arc::new(roster));
     let mut vault = Vault { settings, anchor: &mut anchor, store, memory, clock, roster, stale: false };
     relabel(&mut vault, &found)?;
-    record_gaps(&mut vault, &recovery, &[], &found, Some(to_blob(&charter)))?;
+    let (mut drafts, after) = gap_drafts(&vault, &recovery, &[], &found, Some(to_blob(&charter)))?;
 
-    // The grants the owner confirmed are made anew; all others stay dead.
+    // The grants the owner confirmed are made anew; all others stay dead. In one transaction with the charter: before
+    // it the ceremony is repeated from the beginning, after it nothing of it is missing.
     let mut report = RestartReport { new_anchor: true, ..RestartReport::default() };
+    let mut renewed = Vec::new();
     for ledger in found {
         if let Audited::Mandate(mandate) = ledger.state
             && mandate.phase == Phase::Active
         {
-            let (made, dead) = reissue(&mut vault, *mandate, &recovery, owner, &chosen)?;
-            report.reissued += made;
-            report.dead += dead;
+            let (made, events) = reissue(&mut vault, *mandate, &recovery, owner, &chosen)?;
+            report.reissued += u64::try_from(made.made).unwrap_or(0);
+            report.dead += u64::try_from(made.dead).unwrap_or(0);
+            drafts.extend(events);
+            renewed.push(made);
         }
     }
+    vault.record(None, drafts, Vec::new(), |txn| renewed.iter().try_for_each(|renewed| renewed.write(txn)))?;
+    vault.roster = Arc::new(after);
     let units = vault.anchor.units();
     vault.destroy_dead(&units)?;
     vault.anchor.note(vec![Change::RolledBack(false)])?;
@@ -406,7 +417,9 @@ fn audit(
     let mut last = Instant(0);
     each_entry(store, vault, unit, evidence, size, |entry| {
         let records = audit.take(std::slice::from_ref(&entry)).map_err(|flaw| changed(&flaw.to_string()))?;
-        last = records.last().map_or(last, |record| record.at.max(last));
+        // What was written under a suspect clock says nothing of the time.
+        let believed = records.last().filter(|record| record.clock == ClockMark::Trusted);
+        last = believed.map_or(last, |record| record.at.max(last));
         Ok(())
     })?;
     if audit.size() != size {
@@ -477,13 +490,14 @@ fn relabel(vault: &mut Vault<'_>, found: &[Found]) -> Result<(), Refusal> {
     })
 }
 
-fn record_gaps(
-    vault: &mut Vault<'_>,
+/// The records of a restart, and the roster after them.
+fn gap_drafts(
+    vault: &Vault<'_>,
     recovery: &Recovery<'_>,
     gaps: &[(UnitId, Head, u64)],
     found: &[Found],
     charter: Option<Blob>,
-) -> Result<(), Refusal> {
+) -> Result<(Vec<Draft>, Roster), Refusal> {
     let named = gaps.iter().map(|(unit, known, size)| (*unit, known.size, *size)).collect();
     let order = Restart { vault: vault.id(), at: vault.now(), gaps: named };
     let order = serde_json::to_vec(&order).map_err(|e| Refusal::Failed(e.to_string()))?;
@@ -498,9 +512,7 @@ fn record_gaps(
             drafts.push(Draft { unit: *unit, outcome: Outcome::Mandate(event), state: None });
         }
     }
-    vault.record(None, drafts, Vec::new(), |_| Ok(()))?;
-    vault.roster = Arc::new(roster);
-    Ok(())
+    Ok((drafts, roster))
 }
 
 fn ledger_name(found: &[Found], unit: UnitId) -> String {
@@ -511,6 +523,25 @@ fn ledger_name(found: &[Found], unit: UnitId) -> String {
     }
 }
 
+/// What making grants of one mandate anew writes beside its records.
+struct Renewed {
+    unit: UnitId,
+    over: Vec<GrantId>,
+    wraps: Vec<(GrantId, CredentialId, Digest, WrapRow)>,
+    made: usize,
+    dead: usize,
+}
+
+impl Renewed {
+    fn write(&self, txn: &Write<'_>) -> Result<(), StoreError> {
+        self.over.iter().try_for_each(|grant| txn.drop_wraps(self.unit, *grant))?;
+        let put = |(grant, credential, slot, row): &(GrantId, CredentialId, Digest, WrapRow)| {
+            txn.put_wrap(self.unit, *grant, *credential, slot, row)
+        };
+        self.wraps.iter().try_for_each(put)
+    }
+}
+
 /// Makes the chosen grants of one mandate anew: the kit opens each data key and wraps it to the member again.
 fn reissue(
     vault: &mut Vault<'_>,
@@ -518,7 +549,7 @@ fn reissue(
     recovery: &Recovery<'_>,
     owner: MemberId,
     chosen: &impl Fn(GrantId) -> bool,
-) -> Result<(u64, u64), Refusal> {
+) -> Result<(Renewed, Vec<Draft>), Refusal> {
     let (unit, now) = (mandate.unit, vault.now());
     let live: Vec<Grant> = mandate.live_grants().cloned().collect();
     let (renewed, dead): (Vec<Grant>, Vec<Grant>) = live.into_iter().partition(|grant| chosen(grant.facts.id));
@@ -547,17 +578,8 @@ fn reissue(
             }
         }
     }
-    if !drafts.is_empty() {
-        vault.record(None, drafts, Vec::new(), |txn| {
-            replaced.iter().chain(&buried).try_for_each(|grant| txn.drop_wraps(unit, *grant))?;
-            let put = |(grant, credential, slot, row): &(GrantId, CredentialId, Digest, WrapRow)| {
-                txn.put_wrap(unit, *grant, *credential, slot, row)
-            };
-            wraps.iter().try_for_each(put)
-        })?;
-    }
-    let count = |n: usize| u64::try_from(n).unwrap_or(0);
-    Ok((count(grants.len()), count(buried.len())))
+    let (made, dead) = (grants.len(), buried.len());
+    Ok((Renewed { unit, over: [replaced, buried].concat(), wraps, made, dead }, drafts))
 }
 
 fn rewrap(

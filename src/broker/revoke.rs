@@ -8,8 +8,9 @@ use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{ExposureLine, Refusal, Request, RevokeAsk, RevokedAnswer};
 use crate::ledger::Outcome;
-use crate::model::{Event, Grant, GrantId, MemberId, Phase, UnitId, Verb, Why};
+use crate::model::{Event, Grant, GrantId, MemberId, Phase, Roster, UnitId, Verb, Why};
 use crate::policy::{self, Scope};
+use std::sync::Arc;
 
 /// Revokes a member's access under one row, or all of it; the keys are destroyed before this returns.
 ///
@@ -50,34 +51,74 @@ pub fn end_grants(
     chosen: impl Fn(&Grant) -> bool,
     why: &Why,
 ) -> Result<(u64, Option<u64>), Refusal> {
-    let (mut drafts, mut units, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-    for mut mandate in vault.one_or_all(only)? {
-        let reaches = policy::reach(caller.member(), Verb::Revoke, Some(&mandate)) != Scope::Never;
-        if !reaches || mandate.phase != Phase::Active {
-            continue;
+    let ending = Ending::of(vault, caller, only, chosen, why)?;
+    if ending.grants.is_empty() { Ok((0, None)) } else { ending.carry_out(vault, caller, Vec::new(), None) }
+}
+
+/// Grants that are about to end, with what their end writes.
+pub struct Ending {
+    drafts: Vec<Draft>,
+    units: Vec<UnitId>,
+    grants: Vec<(UnitId, GrantId)>,
+}
+
+impl Ending {
+    /// The chosen live grants in one or all mandates within the caller's reach.
+    pub fn of(
+        vault: &mut Vault<'_>,
+        caller: &Caller,
+        only: Option<UnitId>,
+        chosen: impl Fn(&Grant) -> bool,
+        why: &Why,
+    ) -> Result<Self, Refusal> {
+        let (mut drafts, mut units, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        for mut mandate in vault.one_or_all(only)? {
+            let reaches = policy::reach(caller.member(), Verb::Revoke, Some(&mandate)) != Scope::Never;
+            if !reaches || mandate.phase != Phase::Active {
+                continue;
+            }
+            let live = mandate.live_grants().filter(|grant| chosen(grant));
+            let grants: Vec<GrantId> = live.map(|grant| grant.facts.id).collect();
+            if grants.is_empty() {
+                continue;
+            }
+            let unit = mandate.unit;
+            ended.extend(grants.iter().map(|grant| (unit, *grant)));
+            let event = Event::Revoked { grants, why: why.clone() };
+            let applied = mandate.apply(&event, Some(caller.id()), vault.now());
+            applied.map_err(|error| Refusal::Integrity(error.to_string()))?;
+            drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) });
+            units.push(unit);
         }
-        let live = mandate.live_grants().filter(|grant| chosen(grant));
-        let grants: Vec<GrantId> = live.map(|grant| grant.facts.id).collect();
-        if grants.is_empty() {
-            continue;
+        Ok(Self { drafts, units, grants: ended })
+    }
+
+    /// Records the end together with the change of the roster that brings it about, if there is one, and then destroys
+    /// the keys. Returns how many grants ended and the epoch that is gone, if any.
+    pub fn carry_out(
+        self,
+        vault: &mut Vault<'_>,
+        caller: &Caller,
+        before: Vec<Change>,
+        roster: Option<(Draft, Roster)>,
+    ) -> Result<(u64, Option<u64>), Refusal> {
+        let Self { mut drafts, mut units, grants } = self;
+        let after = roster.map(|(draft, after)| {
+            units.push(draft.unit);
+            drafts.push(draft);
+            after
+        });
+        // The signed revocation is durable before any key is touched; a crash in between is finished by the next call.
+        let before = before.into_iter().chain([Change::Unfinished(units.clone())]).collect();
+        vault.record(Some(caller), drafts, before, |txn| {
+            grants.iter().try_for_each(|(unit, grant)| txn.drop_wraps(*unit, *grant))
+        })?;
+        if let Some(after) = after {
+            vault.roster = Arc::new(after);
         }
-        let unit = mandate.unit;
-        ended.extend(grants.iter().map(|grant| (unit, *grant)));
-        let event = Event::Revoked { grants, why: why.clone() };
-        let applied = mandate.apply(&event, Some(caller.id()), vault.now());
-        applied.map_err(|error| Refusal::Integrity(error.to_string()))?;
-        drafts.push(Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) });
-        units.push(unit);
+        let (_, epoch) = vault.destroy_dead(&units)?;
+        Ok((u64::try_from(grants.len()).unwrap_or(u64::MAX), epoch))
     }
-    if ended.is_empty() {
-        return Ok((0, None));
-    }
-    // The signed revocation is durable before any key is touched.
-    vault.record(Some(caller), drafts, vec![Change::Unfinished(units.clone())], |txn| {
-        ended.iter().try_for_each(|(unit, grant)| txn.drop_wraps(*unit, *grant))
-    })?;
-    let (_, epoch) = vault.destroy_dead(&units)?;
-    Ok((u64::try_from(ended.len()).unwrap_or(u64::MAX), epoch))
 }
 
 /// What a member opened and nobody has rotated since, in one or all mandates.

@@ -50,7 +50,7 @@ pub fn import(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> 
     let (program, _) = context.unlocked()?;
     let open = |path: &PathBuf| std::fs::File::open(path).map(BufReader::new);
     let cannot = |error: std::io::Error| Failure::input("file", format!("{}: {error}", args.file.display()));
-    let total = u64::try_from(open(&args.file).map_err(cannot)?.split(b'\n').count()).unwrap_or(0);
+    let total = open(&args.file).and_then(count_lines).map_err(cannot)?;
     let mut run = Run { bad: Vec::new(), stored: 0, views: BTreeMap::new(), program };
     let progress = context.terminal().progress("storing", total);
     let mut reader = open(&args.file).map_err(cannot)?;
@@ -60,7 +60,8 @@ pub fn import(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure> 
         if line.is_empty() {
             continue;
         }
-        match parse(&run.program, number, &line, context.now()) {
+        let parsed = ImportLine::parse(&line, context.now());
+        match parsed.and_then(|line| tagged(&run.program, number, line)) {
             Ok((operator, item)) => {
                 let batch = batches.entry(operator.folded()).or_default();
                 batch.push(item);
@@ -169,36 +170,67 @@ fn prepare(
     Ok(new_secret(context, item.given, row, item.name, version))
 }
 
-fn parse(program: &Program, number: u64, line: &[u8], now: crate::model::Instant) -> Result<(Text, Item), String> {
-    let bad =
-        |error: serde_json::Error| format!("is not one JSON object of the known fields (column {})", error.column());
-    let Line { operator, system, name, rest } = serde_json::from_slice(line).map_err(bad)?;
-    let input: Input = serde_json::from_value(rest.into()).map_err(|error| {
-        // serde names the field; never its value.
-        let said = error.to_string();
-        if said.starts_with("unknown field") { said } else { "has a field of another type than documented".into() }
-    })?;
-    let kind = input.kind.unwrap_or(Kind::Login);
-    let secret = input.secret.as_ref().map(|secret| Secret::copy_of(secret.as_bytes()));
-    if secret.as_ref().is_none_or(Secret::is_empty) != (kind == Kind::Delegated) {
-        return Err("secret: every kind but delegated has one, and it is not empty".into());
+/// A line as it says.
+pub struct ImportLine {
+    operator: Text,
+    system: Text,
+    name: Text,
+    given: Given,
+}
+
+impl ImportLine {
+    /// Parses a line; nothing of its secrets is in what is said of a bad one.
+    ///
+    /// # Errors
+    /// What is not right with it.
+    pub fn parse(line: &[u8], now: crate::model::Instant) -> Result<Self, String> {
+        let bad = |error: serde_json::Error| {
+            format!("is not one JSON object of the known fields (column {})", error.column())
+        };
+        let Line { operator, system, name, rest } = serde_json::from_slice(line).map_err(bad)?;
+        let input: Input = serde_json::from_value(rest.into()).map_err(|error| {
+            // serde names the field; never its value.
+            let said = error.to_string();
+            if said.starts_with("unknown field") { said } else { "has a field of another type than documented".into() }
+        })?;
+        let kind = input.kind.unwrap_or(Kind::Login);
+        let secret = input.secret.as_ref().map(|secret| Secret::copy_of(secret.as_bytes()));
+        if secret.as_ref().is_none_or(Secret::is_empty) != (kind == Kind::Delegated) {
+            return Err("secret: every kind but delegated has one, and it is not empty".into());
+        }
+        let second_factor = second_factor(input.totp, input.totp_elsewhere, input.no_totp, now)
+            .map_err(|failure| failure.to_string())?;
+        let given = Given {
+            secret,
+            generated: false,
+            user: input.user.unwrap_or_default(),
+            url: input.url.unwrap_or_default(),
+            kind,
+            second_factor,
+            allow_weak: input.allow_weak,
+            revocation: input.revocation,
+            because: input.because,
+            fields: input.fields,
+        };
+        Ok(Self { operator, system, name, given })
     }
-    let tag = secret.as_ref().map(|secret| program.reuse_tag(secret)).transpose().map_err(|error| error.to_string())?;
-    let second_factor =
-        second_factor(input.totp, input.totp_elsewhere, input.no_totp, now).map_err(|failure| failure.to_string())?;
-    let given = Given {
-        secret,
-        generated: false,
-        user: input.user.unwrap_or_default(),
-        url: input.url.unwrap_or_default(),
-        kind,
-        second_factor,
-        allow_weak: input.allow_weak,
-        revocation: input.revocation,
-        because: input.because,
-        fields: input.fields,
-    };
+}
+
+fn tagged(program: &Program, number: u64, line: ImportLine) -> Result<(Text, Item), String> {
+    let ImportLine { operator, system, name, given } = line;
+    let tag = given.secret.as_ref().map(|secret| program.reuse_tag(secret)).transpose();
+    let tag = tag.map_err(|error| error.to_string())?;
     Ok((operator, Item { number, system, name, given, tag }))
+}
+
+/// How many lines there are. One is held at a time: a file may be one line of gigabytes, which is refused here, before
+/// anything of it is stored.
+fn count_lines(mut reader: impl BufRead) -> std::io::Result<u64> {
+    let mut lines = 0;
+    while next_line(&mut reader)?.is_some() {
+        lines += 1;
+    }
+    Ok(lines)
 }
 
 /// The next line without its end; an endless one is refused rather than read.

@@ -41,7 +41,9 @@ mod terminal;
 pub use clipboard::{OWNER_COMMAND, own_from_stdin};
 pub use context::{Edge, Global, over_network};
 pub use failure::Failure;
+pub use import::ImportLine;
 pub use memory::lock_memory;
+pub use rows::parse as parse_rows;
 pub use terminal::{Progress, RealTerminal, Terminal};
 
 use clap::{Parser, Subcommand};

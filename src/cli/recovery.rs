@@ -56,6 +56,8 @@ struct KitArgs {
 /// # Errors
 /// Input where the file exists.
 pub fn backup(context: &mut Context<'_, '_>, args: BackupArgs) -> Result<(), Failure> {
+    // The broker writes the file on its own machine: refused before a code is used up.
+    context.vault_places()?;
     let mut program = context.program()?;
     let token = context.step_up(&mut program)?;
     let path = std::path::absolute(&args.file)?.display().to_string();

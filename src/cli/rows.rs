@@ -5,10 +5,13 @@ use crate::api::RowSpec;
 use crate::model::{Date, Level, Name, Text};
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 
 /// The most rows one file may hold (importer's limit).
 const ROWS_MAX: usize = 500;
+/// The longest file that is read, bytes: not more than this is ever in memory.
+const FILE_MAX: u64 = 10 * 1024 * 1024;
 
 /// The columns, each with the words it is headed by.
 const COLUMNS: [(&str, &[&str]); 8] = [
@@ -35,17 +38,27 @@ struct JsonRow {
     until: Option<String>,
 }
 
-/// Reads rows from a file: JSON where it begins with a bracket, else CSV with a header.
+/// Reads rows from a file.
+///
+/// # Errors
+/// As [`parse`], or the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<RowSpec>, Failure> {
+    let shown = path.display().to_string();
+    let mut text = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut text));
+    read.map_err(|error| Failure::input("rows", format!("{shown}: {error}")))?;
+    parse(&shown, &text)
+}
+
+/// Rows from the content of a file: JSON where it begins with a bracket, else CSV with a header.
 ///
 /// # Errors
 /// Input naming the line and the field; nothing is taken then.
-pub fn read(path: &Path) -> Result<Vec<RowSpec>, Failure> {
-    let shown = path.display();
-    let text = std::fs::read(path).map_err(|error| Failure::input("rows", format!("{shown}: {error}")))?;
-    if text.len() > 10 * 1024 * 1024 {
+pub fn parse(shown: &str, text: &[u8]) -> Result<Vec<RowSpec>, Failure> {
+    if u64::try_from(text.len()).is_ok_and(|len| len > FILE_MAX) {
         return Err(Failure::input("rows", format!("{shown} is longer than 10 MiB")));
     }
-    let text = String::from_utf8(text).map_err(|_| Failure::input("rows", format!("{shown} is not UTF-8 text")))?;
+    let text = std::str::from_utf8(text).map_err(|_| Failure::input("rows", format!("{shown} is not UTF-8 text")))?;
     let text = text.trim_start_matches('\u{FEFF}');
     let rows = if text.trim_start().starts_with('[') { from_json(text)? } else { from_csv(text)? };
     match rows.len() {

@@ -68,6 +68,7 @@ fn keyed(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::vectors::{Case, cases};
     use super::*;
 
     /// RFC 4231, test cases 1, 2 and 6 (a key longer than a block).
@@ -89,6 +90,16 @@ mod tests {
         ] {
             let (head, tail) = data.split_at(3);
             assert_eq!(mac_of(&Secret::copy_of(key), &[head, tail]).to_string(), expected);
+        }
+    }
+
+    /// Project Wycheproof's cases with a whole tag.
+    #[test]
+    fn wycheproof_hmac_sha256() {
+        let cases = cases(include_str!("../../tests/vectors/hmac_sha256.txt"));
+        assert_eq!(cases.len(), 87);
+        for Case { number, valid, parts: [key, message, tag] } in cases {
+            assert_eq!(mac_of(&Secret::new(key), &[&message]).bytes()[..] == tag, valid, "case {number}");
         }
     }
 }

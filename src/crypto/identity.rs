@@ -185,4 +185,15 @@ mod tests {
             "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
         );
     }
+
+    /// The reference implementation's own case for Argon2id at 64 MiB (version 0x13, 2 passes, 1 lane), through the
+    /// derivation that opens files.
+    #[test]
+    fn the_reference_implementation_derives_the_same() {
+        let key = derive(&text("password"), b"somesalt", Cost { m_kib: 64 * 1024, t: 2, p: 1 });
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(key.expose()),
+            "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"
+        );
+    }
 }

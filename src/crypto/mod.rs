@@ -14,6 +14,8 @@ mod pin;
 mod seal;
 mod secret;
 mod sign;
+#[cfg(test)]
+mod vectors;
 
 pub use digest::{Hasher, derive_label, derive_nonce_tag, derive_reuse_tag, hash, mac_of};
 pub use entropy::{Entropy, System};

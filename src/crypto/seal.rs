@@ -121,6 +121,7 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
 #[cfg(test)]
 mod tests {
     use super::super::System;
+    use super::super::vectors::{Case, cases};
     use super::*;
 
     #[test]
@@ -147,6 +148,39 @@ mod tests {
     fn sizes_fall_into_classes() {
         let sizes: std::collections::BTreeSet<usize> = (5..=5000).map(padded_len).collect();
         assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [256, 512, 1024, 2048, 4096, 8192]);
+    }
+
+    /// Project Wycheproof's cases, through the calls that everything here is sealed and opened by.
+    #[test]
+    fn wycheproof_xchacha20_poly1305() {
+        struct Given(Vec<u8>);
+        impl Entropy for Given {
+            fn fill(&self, buffer: &mut [u8]) {
+                buffer.copy_from_slice(&self.0);
+            }
+        }
+        let cases = cases(include_str!("../../tests/vectors/xchacha20_poly1305.txt"));
+        assert_eq!(cases.len(), 306);
+        for Case { number, valid, parts: [key, nonce, data, plain, sealed] } in cases {
+            let (key, context) = (Key::from_slice(&key).unwrap(), Context(data));
+            let file = [&nonce[..], &sealed].concat();
+            match open_exact(&key, &context, &file) {
+                Ok(opened) => assert!(valid && opened.expose() == plain, "case {number}"),
+                Err(Sealed) => assert!(!valid, "case {number}"),
+            }
+            assert_eq!(seal_exact(&key, &context, &plain, &Given(nonce)) == file, valid, "case {number}");
+        }
+    }
+
+    /// HKDF-SHA-256 as another implementation has it: Project Wycheproof, case 76 of hkdf_sha256_test.json, the one
+    /// with a key, salt and length of ours.
+    #[test]
+    fn wycheproof_hkdf_sha256() {
+        let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+        let key = Key::from_slice(&hex("3ee1fc0d8fac49d494c4a1b8cf6bf290a4a2c19a27c3ab1914d0d21c841577e0")).unwrap();
+        let info = Context(hex("4dc991623624fadef207587e42776cf3e0fdf4e5"));
+        let expected = hex("f41f703259063d401de67cea9192038ddddc71ede5cdb383aad71894c1a39e8c");
+        assert_eq!(derive_subkey(&key, &info).expose()[..], expected);
     }
 
     /// Parts are length-prefixed: moving a boundary is another context.

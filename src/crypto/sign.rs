@@ -165,6 +165,7 @@ impl Signed {
 #[cfg(test)]
 mod tests {
     use super::super::System;
+    use super::super::vectors::{Case, cases};
     use super::*;
     use data_encoding::HEXLOWER;
 
@@ -193,6 +194,56 @@ mod tests {
             let claimed = Signed { key: other.public(), ..signed };
             assert!(claimed.open(topic, &other.public()).is_err());
         }
+    }
+
+    /// Project Wycheproof's cases: malleable, cut, extended and wrong signatures beside good ones.
+    #[test]
+    fn wycheproof_ed25519() {
+        let cases = cases(include_str!("../../tests/vectors/ed25519.txt"));
+        assert_eq!(cases.len(), 151);
+        for Case { number, valid, parts: [key, message, sig] } in cases {
+            let key = Digest::from_slice(&key).unwrap();
+            assert_eq!(verify(&key, &message, &sig).is_ok(), valid, "case {number}");
+        }
+    }
+
+    /// Of twelve signatures on which verifiers disagree, strict verification takes one.
+    #[test]
+    fn only_the_strict_one_of_the_disputed_signatures_is_taken() {
+        let cases = cases(include_str!("../../tests/vectors/ed25519_speccheck.txt"));
+        assert_eq!((cases.len(), cases.iter().filter(|case| case.valid).count()), (12, 1));
+        for Case { number, valid, parts: [key, message, sig] } in cases {
+            let key = Digest::from_slice(&key).unwrap();
+            assert_eq!(verify(&key, &message, &sig).is_ok(), valid, "case {number}");
+        }
+    }
+
+    /// Signatures made with every pair of small-order parts of key A and nonce point R. With S = r + k·a the equation
+    /// holds without its cofactor where k·i + j is divisible by 8, i and j being the parts' numbers; that, and no key
+    /// or nonce point that is of small order altogether, is what is taken.
+    #[test]
+    fn small_order_parts_are_taken_only_where_the_equation_holds_exactly() {
+        use curve25519_dalek::{EdwardsPoint, Scalar, constants::EIGHT_TORSION};
+        use sha2::Digest as _;
+        let mut taken = 0;
+        for (a, r) in [(7u64, 11u64), (7, 0), (0, 11)] {
+            for (i, j, message) in (0..8).flat_map(|i| (0..8).flat_map(move |j| (0u8..8).map(move |m| (i, j, [m])))) {
+                let point =
+                    |scalar: u64, part: usize| EdwardsPoint::mul_base(&Scalar::from(scalar)) + EIGHT_TORSION[part];
+                let (key, nonce) = (point(a, i).compress().0, point(r, j).compress().0);
+                let hash = sha2::Sha512::new().chain_update(nonce).chain_update(key).chain_update(message);
+                let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+                let sig = [nonce, (Scalar::from(r) + k * Scalar::from(a)).to_bytes()].concat();
+                let exact = (usize::from(k.as_bytes()[0]) * i + j) % 8 == 0;
+                assert_eq!(
+                    verify(&Digest(key), &message, &sig).is_ok(),
+                    exact && a * r != 0,
+                    "{a} {r} {i} {j} {message:?}"
+                );
+                taken += usize::from(exact && a * r != 0);
+            }
+        }
+        assert!((30..100).contains(&taken), "{taken} of 1536");
     }
 
     /// The point of order 1 as key verifies anything where verification is not strict.

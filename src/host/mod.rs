@@ -165,6 +165,13 @@ impl Host for LocalHost {
         let place = store.cloned().unwrap_or_else(|| places::known_store(places));
         places::make_private(&places.vault)?;
         places::make_private(&places.identities())?;
+        // Held to the end; where there is no such file, no broker was ever served from here.
+        let is_served_at_times = places.state.join("active").exists();
+        let turn = if is_served_at_times { places::try_lock(&places.state, "active")? } else { None };
+        if is_served_at_times && turn.is_none() {
+            let sentence = "is served by a broker now; stop 'mandatum serve' first, on every machine";
+            return Err(Refusal::input("vault", sentence));
+        }
         // What a server holds is moved aside only if it is this vault, or nothing that opens.
         if !place.is_file() && places::database_vault_id(places, &place).is_ok_and(|there| there != vault) {
             return Err(Refusal::input("store", "holds another vault; name a database of its own"));

@@ -8,6 +8,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+/// The version of [`Config`].
+const FORMAT: u32 = 1;
+
 /// What the state directory says of the broker: private to its account, since the store's address may hold a password.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +26,7 @@ pub struct Config {
 impl Config {
     /// Of this version.
     pub fn new(epoch_key: &EpochKeyPlace, store: &StorePlace) -> Self {
-        Self { format: 1, epoch_key: epoch_key.clone(), store: store.clone() }
+        Self { format: FORMAT, epoch_key: epoch_key.clone(), store: store.clone() }
     }
 }
 
@@ -39,8 +42,10 @@ pub fn read_config(places: &Places) -> Result<Config, Refusal> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_vault(places)),
         Err(error) => return Err(failed(&path, &error)),
     };
-    serde_json::from_slice(&text)
-        .map_err(|_| Refusal::input(path.display().to_string(), "is not a broker configuration of this version"))
+    let config: Option<Config> = serde_json::from_slice(&text).ok();
+    config
+        .filter(|config| config.format == FORMAT)
+        .ok_or_else(|| Refusal::input(path.display().to_string(), "is not a broker configuration of this version"))
 }
 
 /// Where `serve` serves this vault's broker, as it says in `served.json`; nowhere where it never did.

@@ -19,8 +19,10 @@ use std::time::Duration;
 
 /// How often one that stands by tries, and how soon a watch notices that it is to stop.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often an active one looks at the clock.
-const ROUND: Duration = Duration::from_secs(60);
+/// How often an active one looks at the clock, and whether the vault still opens.
+const ROUND: Duration = Duration::from_secs(5);
+/// How many of these rounds pass before it looks who is to be told of something.
+const NOTICES: u32 = 12;
 
 /// The watch of one serving process.
 pub struct Watch {
@@ -84,9 +86,19 @@ impl Drop for Watch {
 
 impl Watched {
     fn keep(&self, turn: Option<File>, active: &AtomicBool, stop: &AtomicBool) {
-        let Some(_turn) = turn.or_else(|| self.wait(active, stop)) else { return };
+        let (mut turn, mut rounds) = (turn, 0..);
         while !stop.load(Ordering::SeqCst) {
-            self.round();
+            if turn.is_none() {
+                turn = self.wait(active, stop);
+            }
+            if let Err(Refusal::Failed(why)) = self.round(rounds.next().unwrap_or(0)) {
+                // Another one may reach what this one does not.
+                active.store(false, Ordering::SeqCst);
+                turn = None;
+                (self.say)("standby", &format!("the vault does not open here: {why}"));
+                std::thread::sleep(LOOK);
+                continue;
+            }
             let mut waited = Duration::ZERO;
             while waited < ROUND && !stop.load(Ordering::SeqCst) {
                 std::thread::sleep(LOOK);
@@ -120,19 +132,23 @@ impl Watched {
     }
 
     /// One look at the clock: what is over is swept, and whoever is to be told is told.
-    fn round(&self) {
-        let told = match notices::Config::read_if_any(&self.at) {
-            Ok(None) => self.broker.look().map(|()| Vec::new()),
-            Ok(Some(config)) => {
-                let (broker, clock) = (Arc::clone(&self.broker), Arc::clone(&self.clock));
-                let notices = Notices::new(broker, clock, self.at.state.clone(), config);
-                notices.tick().map(|report| report.failed)
-            }
-            Err(refusal) => Err(refusal),
-        };
+    ///
+    /// # Errors
+    /// The vault does not open.
+    fn round(&self, number: u32) -> Result<(), Refusal> {
+        self.broker.look()?;
+        if !number.is_multiple_of(NOTICES) {
+            return Ok(());
+        }
+        let told = notices::Config::read_if_any(&self.at).and_then(|config| {
+            let Some(config) = config else { return Ok(Vec::new()) };
+            let (broker, clock) = (Arc::clone(&self.broker), Arc::clone(&self.clock));
+            Notices::new(broker, clock, self.at.state.clone(), config).tick().map(|report| report.failed)
+        });
         match told {
             Ok(failed) => failed.iter().for_each(|failed| (self.say)("notices", failed)),
             Err(refusal) => (self.say)("notices", &refusal.to_string()),
         }
+        Ok(())
     }
 }

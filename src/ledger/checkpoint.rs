@@ -123,4 +123,26 @@ mod tests {
             }
         }
     }
+
+    /// The note of the C2SP signed-note specification and of its reference implementation (Go's `sumdb/note`): key id,
+    /// signature and verification are ours.
+    #[test]
+    fn the_example_of_the_signed_note_specification() {
+        let base64 = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
+        // PRIVATE+KEY+PeterNeumann+c74f20a3+… and PeterNeumann+c74f20a3+…: algorithm 1, then seed or public key.
+        let seed = base64("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz");
+        let public = base64("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW");
+        let key = SignKey::from_seed(&crate::crypto::Key::from_slice(&seed[1..]).unwrap());
+        assert_eq!((seed[0], public[0], &key.public().bytes()[..]), (1, 1, &public[1..]));
+
+        let text = "If you think cryptography is the answer to your problem,\n\
+                    then you don't know what your problem is.\n";
+        let line =
+            base64("x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=");
+        assert_eq!(key_id("PeterNeumann", &key.public()), [0xc7, 0x4f, 0x20, 0xa3]);
+        assert_eq!([&key_id("PeterNeumann", &key.public())[..], &key.sign_note(text)].concat(), line);
+        assert!(verify_note(&key.public(), text, &line[4..]).is_ok());
+        assert!(verify_note(&key.public(), &text.replace("problem is", "problem was"), &line[4..]).is_err());
+        assert_ne!(key_id("PeterNeuman", &key.public()), line[..4]);
+    }
 }

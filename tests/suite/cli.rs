@@ -282,7 +282,7 @@ fn bad_input_is_a_clear_sentence_and_stores_nothing() {
 
 /// Usage errors print themselves, so they are seen through the real program.
 fn run_for_usage(world: &World, args: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mandatum"))
+    let output = Command::new(crate::support::binary())
         .args(["--vault", world.path("vault").to_str().unwrap(), "--state", world.path("state").to_str().unwrap()])
         .args(args)
         .output()
@@ -294,7 +294,7 @@ fn run_for_usage(world: &World, args: &[&str]) -> (i32, String) {
 #[test]
 fn the_demo_runs_through() {
     let started = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_mandatum")).arg("demo").current_dir(started.path()).output().unwrap();
+    let output = Command::new(crate::support::binary()).arg("demo").current_dir(started.path()).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
     for code in ["TERM_EXPIRED", "SECRET_DESTROYED", "MANDATE_NOT_ACTIVE", "all of it holds"] {

@@ -18,20 +18,20 @@ use std::sync::Arc;
 // ---------------------------------------------------------------------------------------------- people and requests
 
 /// A member who signs whatever is asked of them.
-struct Voice {
-    identity: Identity,
-    session: Option<SessionId>,
+pub struct Voice {
+    pub identity: Identity,
+    pub session: Option<SessionId>,
 }
 
 /// One request before it is signed, with what travels beside it.
-struct Asked {
-    verb: Verb,
-    unit: Option<UnitId>,
-    ask: Value,
-    load: Vec<u8>,
+pub struct Asked {
+    pub verb: Verb,
+    pub unit: Option<UnitId>,
+    pub ask: Value,
+    pub load: Vec<u8>,
 }
 
-fn asked<C: Call>(unit: Option<UnitId>, ask: C::Ask, load: &C::Load) -> Asked {
+pub fn asked<C: Call>(unit: Option<UnitId>, ask: C::Ask, load: &C::Load) -> Asked {
     let load = serde_json::to_vec(load).unwrap();
     Asked {
         verb: C::VERB,
@@ -41,26 +41,31 @@ fn asked<C: Call>(unit: Option<UnitId>, ask: C::Ask, load: &C::Load) -> Asked {
     }
 }
 
-fn with_code<C: Call<Load = CodeLoad>>(ask: C::Ask, code: &str) -> Asked {
+pub fn with_code<C: Call<Load = CodeLoad>>(ask: C::Ask, code: &str) -> Asked {
     asked::<C>(None, ask, &CodeLoad { code: code.to_owned() })
 }
 
 impl Voice {
     /// Keys from the member's file, and a session begun with a fresh code.
-    fn of(world: &World, name: &str) -> Self {
+    pub fn of(world: &World, name: &str) -> Self {
+        Self::at(&*world.gate(), world, name)
+    }
+
+    /// The same at another gate.
+    pub fn at(gate: &dyn Gate, world: &World, name: &str) -> Self {
         let mut voice = Self { identity: world.identity(name), session: None };
         let unlock = with_code::<UnlockCall>(UnlockAsk { for_ms: 8 * 3_600_000 }, &world.fresh_code(name));
-        let answer = voice.send(&*world.gate(), &unlock, None).unwrap();
+        let answer = voice.send(gate, &unlock, None).unwrap();
         voice.session = Some(serde_json::from_slice::<UnlockAnswer>(&answer).unwrap().session);
         voice
     }
 
-    fn id(&self) -> MemberId {
+    pub fn id(&self) -> MemberId {
         self.identity.member
     }
 
     /// A request that is right in everything that every request has.
-    fn request(&self, gate: &dyn Gate, asked: &Asked, step_up: Option<Nonce>) -> Request<Value> {
+    pub fn request(&self, gate: &dyn Gate, asked: &Asked, step_up: Option<Nonce>) -> Request<Value> {
         Request {
             format: FORMAT,
             vault: self.identity.vault,
@@ -76,13 +81,13 @@ impl Voice {
         }
     }
 
-    fn frame(&self, verb: Verb, request: &Request<Value>, load: &[u8]) -> Frame {
+    pub fn frame(&self, verb: Verb, request: &Request<Value>, load: &[u8]) -> Frame {
         let request = self.identity.sign.sign(Topic::Request, serde_json::to_vec(request).unwrap());
         Frame { verb, request, load: load.to_vec() }
     }
 
     /// Also holds what is asked and answered against the documented API.
-    fn send(&self, gate: &dyn Gate, asked: &Asked, step_up: Option<Nonce>) -> Result<Vec<u8>, Refusal> {
+    pub fn send(&self, gate: &dyn Gate, asked: &Asked, step_up: Option<Nonce>) -> Result<Vec<u8>, Refusal> {
         let request = self.request(gate, asked, step_up);
         let frame = || self.frame(asked.verb, &request, &asked.load);
         let answer = gate.call(frame());
@@ -91,7 +96,7 @@ impl Voice {
     }
 
     /// Sends a request that needs no fresh code, and reads the answer.
-    fn ask<C: Call>(&self, gate: &dyn Gate, unit: Option<UnitId>, ask: C::Ask) -> Result<C::Answer, Refusal> {
+    pub fn ask<C: Call>(&self, gate: &dyn Gate, unit: Option<UnitId>, ask: C::Ask) -> Result<C::Answer, Refusal> {
         let answer = self.send(gate, &asked::<C>(unit, ask, &C::Load::default()), None)?;
         Ok(serde_json::from_slice(&answer).unwrap())
     }
@@ -99,9 +104,9 @@ impl Voice {
 
 /// A mandate with the ids of what is in it; or one that is made up, ids and all.
 #[derive(Clone)]
-struct Place {
+pub struct Place {
     operator: Text,
-    unit: UnitId,
+    pub unit: UnitId,
     row: RowId,
     /// A row without credentials: a grant under it needs no wraps.
     empty_row: RowId,
@@ -119,7 +124,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(gate: &dyn Gate, lead: &Voice, operator: &str, grantee: &str) -> Self {
+    pub fn of(gate: &dyn Gate, lead: &Voice, operator: &str, grantee: &str) -> Self {
         let view = lead.ask::<MandateShowCall>(gate, None, NameAsk { operator: text(operator) }).unwrap();
         let mandate = view.mandate;
         let row = mandate.row_named("CRM").unwrap();
@@ -161,7 +166,7 @@ impl Place {
         self.grants.get(&member).or_else(|| self.grants.values().next()).copied().unwrap()
     }
 
-    fn item(&self, member: MemberId) -> FetchAsk {
+    pub fn item(&self, member: MemberId) -> FetchAsk {
         let item = FetchItem { credential: self.credential, version: 1, grant: self.grant(member) };
         FetchAsk { items: vec![item], purpose: None, onward: None }
     }
@@ -188,7 +193,7 @@ fn name(name: &str) -> Name {
 }
 
 /// Every ledger as the database has it: records and sealed state.
-fn ledgers(world: &World) -> BTreeMap<UnitId, (u64, Vec<u8>)> {
+pub fn ledgers(world: &World) -> BTreeMap<UnitId, (u64, Vec<u8>)> {
     let store = Store::open(&mandatum::store::Database::File(world.places().database())).unwrap();
     let units = store.sizes().unwrap();
     units.into_iter().map(|(unit, size)| (unit, (size, store.unit(unit).unwrap().unwrap().state))).collect()
@@ -197,7 +202,7 @@ fn ledgers(world: &World) -> BTreeMap<UnitId, (u64, Vec<u8>)> {
 // -------------------------------------------------------------------------------------------------------- the matrix
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Person {
+pub enum Person {
     Owner,
     LeadOfA,
     LeadOfB,
@@ -212,7 +217,7 @@ impl Person {
     const ALL: [Person; 6] =
         [Person::Owner, Person::LeadOfA, Person::LeadOfB, Person::SpecialistInA, Person::Auditor, Person::Newcomer];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Person::Owner => "Olga",
             Person::LeadOfA => "Lena",
@@ -240,7 +245,7 @@ impl Person {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Target {
+pub enum Target {
     /// No mandate is named.
     Vault,
     A,
@@ -318,7 +323,7 @@ fn rights(verb: Verb) -> [Right; 4] {
 }
 
 /// What a verb can be about.
-fn targets(verb: Verb) -> &'static [Target] {
+pub fn targets(verb: Verb) -> &'static [Target] {
     use Target::{A, B, MadeUp, Vault};
     match verb {
         Verb::Unlock
@@ -401,15 +406,15 @@ fn expected(person: Person, verb: Verb, target: Target) -> Answer {
 }
 
 /// The vault of the matrix, kept in two states that every cell can begin from.
-struct Stage {
-    world: World,
-    voices: BTreeMap<&'static str, Voice>,
+pub struct Stage {
+    pub world: World,
+    pub voices: BTreeMap<&'static str, Voice>,
     codes: BTreeMap<&'static str, String>,
     place_of_a: Place,
-    place_of_b: Place,
-    nowhere: Place,
+    pub place_of_b: Place,
+    pub nowhere: Place,
     /// The agency's own ledger.
-    roster: UnitId,
+    pub roster: UnitId,
     spare_seed: Seed,
     /// Each person's further device, which can open nothing yet.
     spares: BTreeMap<&'static str, Identity>,
@@ -516,7 +521,11 @@ fn waiting_keys(world: &World, whom: &str) -> (Identity, Digest) {
 
 impl Stage {
     fn build() -> Self {
-        let world = World::with_mandate();
+        Self::active(World::with_mandate()).kept()
+    }
+
+    /// Two mandates with their people, out of [`World::with_mandate`].
+    pub fn active(world: World) -> Self {
         let paper = world.file("permission.pdf", "signed");
         let otp = world.otp_file("Vesta");
         let add = "member add Vesta --role specialist --external --operator Romashka --permission";
@@ -566,11 +575,11 @@ impl Stage {
             let ask = RequestAsk { operator: place.operator.clone(), wish: wish(place.request) };
             voices["Nina"].ask::<RequestCall>(&*gate, None, ask).unwrap();
         }
-        let mut stage = Self {
+        Self {
             roster: charter.roster,
             world,
             voices,
-            codes: BTreeMap::new(),
+            codes: Person::ALL.iter().map(|person| (person.name(), String::new())).collect(),
             place_of_a,
             place_of_b,
             nowhere,
@@ -578,7 +587,13 @@ impl Stage {
             spares,
             waiting,
             at: 0,
-        };
+        }
+    }
+
+    /// Every state that a cell can begin from, and the codes of one moment.
+    fn kept(self) -> Self {
+        let mut stage = self;
+        let gate = stage.world.gate();
         stage.keep(ACTIVE);
         for (lead, place) in [("Lena", &stage.place_of_a), ("Larisa", &stage.place_of_b)] {
             let facts = incident(place.incident, stage.world.clock.now());
@@ -642,7 +657,7 @@ impl Stage {
     }
 
     /// The verb's request, right in everything but perhaps in who asks. A new verb does not compile until it is here.
-    fn well_formed(&self, person: Person, verb: Verb, maybe: Option<&Place>) -> Asked {
+    pub fn well_formed(&self, person: Person, verb: Verb, maybe: Option<&Place>) -> Asked {
         let (voice, code) = (&self.voices[person.name()], &self.codes[person.name()]);
         let operator = maybe.map(|place| place.operator.clone());
         let place = || maybe.unwrap_or_else(|| panic!("{verb} names a mandate"));
@@ -1010,10 +1025,15 @@ fn refused_unproven(gate: &dyn Gate, frame: Frame, what: &str) {
 #[test]
 fn a_request_is_exactly_what_was_signed_and_for_what() {
     let world = World::with_mandate();
-    let (sasha, lena, gate) = (Voice::of(&world, "Sasha"), Voice::of(&world, "Lena"), world.gate());
-    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    refuses_what_was_not_signed(&world, &*world.gate());
+}
+
+/// The same of a broker that is reached by this gate.
+pub fn refuses_what_was_not_signed(world: &World, gate: &dyn Gate) {
+    let [sasha, lena] = ["Sasha", "Lena"].map(|name| Voice::at(gate, world, name));
+    let place = Place::of(gate, &lena, "Romashka", "Sasha");
     let fetch = asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &());
-    let before = ledgers(&world);
+    let before = ledgers(world);
 
     type Change<'a> = &'a dyn Fn(&mut Request<Value>);
     let lies: [(&str, Change<'_>); 6] = [
@@ -1025,33 +1045,33 @@ fn a_request_is_exactly_what_was_signed_and_for_what() {
         ("a nonce that was never given out", &|request| request.nonce = Nonce([0xee; 16])),
     ];
     for (what, lie) in lies {
-        let mut request = sasha.request(&*gate, &fetch, None);
+        let mut request = sasha.request(gate, &fetch, None);
         lie(&mut request);
-        refused_unproven(&*gate, sasha.frame(Verb::Fetch, &request, &[]), what);
+        refused_unproven(gate, sasha.frame(Verb::Fetch, &request, &[]), what);
     }
-    let honest = sasha.request(&*gate, &fetch, None);
-    refused_unproven(&*gate, sasha.frame(Verb::Code, &honest, &[]), "another verb in the route");
-    refused_unproven(&*gate, lena.frame(Verb::Fetch, &honest, &[]), "signed by another member");
+    let honest = sasha.request(gate, &fetch, None);
+    refused_unproven(gate, sasha.frame(Verb::Code, &honest, &[]), "another verb in the route");
+    refused_unproven(gate, lena.frame(Verb::Fetch, &honest, &[]), "signed by another member");
 
     let bytes = serde_json::to_vec(&honest).unwrap();
     let signed = sasha.identity.sign.sign(Topic::Request, bytes.clone());
     let own_key = sasha.identity.sign.public();
     let call = |request| Frame { verb: Verb::Fetch, request, load: Vec::new() };
     let as_statement = sasha.identity.sign.sign(Topic::Statement, bytes.clone());
-    refused_unproven(&*gate, call(as_statement), "signed as something else");
+    refused_unproven(gate, call(as_statement), "signed as something else");
     let foreign = lena.identity.sign.sign(Topic::Request, bytes.clone());
     let claimed = Signed::from_parts(bytes.clone(), own_key, foreign.signature().to_vec());
-    refused_unproven(&*gate, call(claimed), "another's signature under one's own key");
+    refused_unproven(gate, call(claimed), "another's signature under one's own key");
     let changed = [bytes.as_slice(), b" "].concat();
     let changed = Signed::from_parts(changed, own_key, signed.signature().to_vec());
-    refused_unproven(&*gate, call(changed), "one byte more than was signed");
+    refused_unproven(gate, call(changed), "one byte more than was signed");
 
     let body = String::from_utf8(bytes).unwrap();
     let again = |body: String| call(sasha.identity.sign.sign(Topic::Request, body.into_bytes()));
     let twice = body.replacen('{', &format!("{{\"member\":\"{}\",", lena.id()), 1);
-    refused_unproven(&*gate, again(twice), "two members");
-    refused_unproven(&*gate, again(body.replacen('{', "{\"admin\":true,", 1)), "an unknown field");
-    refused_unproven(&*gate, again(format!("{body}{{}}")), "two requests");
+    refused_unproven(gate, again(twice), "two members");
+    refused_unproven(gate, again(body.replacen('{', "{\"admin\":true,", 1)), "an unknown field");
+    refused_unproven(gate, again(format!("{body}{{}}")), "two requests");
 
     // What is asked must be the verb's own question: here, the signature is right and the question is another verb's.
     let locate = LocateAsk { operator: text("Romashka"), system: text("CRM"), credential: None, all: false };
@@ -1059,11 +1079,11 @@ fn a_request_is_exactly_what_was_signed_and_for_what() {
         ask: serde_json::to_value(locate).unwrap(),
         ..asked::<FetchCall>(Some(place.unit), place.item(sasha.id()), &())
     };
-    assert!(matches!(sasha.send(&*gate, &other, None), Err(Refusal::Input { .. })));
+    assert!(matches!(sasha.send(gate, &other, None), Err(Refusal::Input { .. })));
 
-    assert_eq!(ledgers(&world), before, "what is not proven is not even recorded");
+    assert_eq!(ledgers(world), before, "what is not proven is not even recorded");
     gate.call(sasha.frame(Verb::Fetch, &honest, &[])).unwrap();
-    refused_unproven(&*gate, sasha.frame(Verb::Fetch, &honest, &[]), "the same request again");
+    refused_unproven(gate, sasha.frame(Verb::Fetch, &honest, &[]), "the same request again");
 }
 
 /// An old signed request releases nothing a second time: not at the same broker, not after its restart, and not once
@@ -1263,13 +1283,22 @@ fn second_version(gate: &dyn Gate, author: &Voice, place: &Place, readers: &[&Vo
 #[test]
 fn a_grant_is_good_for_its_own_member_alone() {
     let world = World::with_mandate();
+    with_nina(&world);
+    keeps_grants_apart(&world, &*world.gate());
+}
+
+/// Nina, who was granted another row than Sasha.
+pub fn with_nina(world: &World) {
     world.add_member("Nina", "specialist");
     world.as_member("Lena", "grant Nina Romashka/Form --level view").done();
-    let [lena, sasha, nina] = ["Lena", "Sasha", "Nina"].map(|name| Voice::of(&world, name));
-    let gate = world.gate();
-    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+}
+
+/// The same of a broker that is reached by this gate, with Nina.
+pub fn keeps_grants_apart(world: &World, gate: &dyn Gate) {
+    let [lena, sasha, nina] = ["Lena", "Sasha", "Nina"].map(|name| Voice::at(gate, world, name));
+    let place = Place::of(gate, &lena, "Romashka", "Sasha");
     let ask = |voice: &Voice, grant_of: &Voice, verb: fn(Option<UnitId>, FetchAsk, &()) -> Asked| {
-        voice.send(&*gate, &verb(Some(place.unit), place.item(grant_of.id()), &()), None)
+        voice.send(gate, &verb(Some(place.unit), place.item(grant_of.id()), &()), None)
     };
     let verbs = [asked::<FetchCall>, asked::<CodeCall>];
     for verb in verbs {
@@ -1283,7 +1312,7 @@ fn a_grant_is_good_for_its_own_member_alone() {
     }
     let releases = || {
         let all = LogAsk { operator: Some(text("Romashka")), member: None, since: None, denied: false };
-        let lines = lena.ask::<LogCall>(&*gate, None, all).unwrap().lines;
+        let lines = lena.ask::<LogCall>(gate, None, all).unwrap().lines;
         lines.iter().filter(|line| line.event == "released" || line.event == "code_released").count()
     };
     // Granting the row onward read it once.

@@ -103,7 +103,7 @@ impl Drop for Waiting {
 }
 
 fn fetching(bench: &Bench) -> Waiting {
-    let mut command = bench.program(env!("CARGO_BIN_EXE_mandatum"), "Sasha");
+    let mut command = bench.program(crate::support::binary(), "Sasha");
     command.args(FETCH.split(' '));
     Waiting::begin(command)
 }
@@ -118,7 +118,7 @@ fn a_broker_never_holds_what_it_releases() {
         return skip("only root may read another process's memory");
     }
     let Some(bench) = Bench::without_strace() else { return };
-    let mut command = bench.program(env!("CARGO_BIN_EXE_mandatum"), "Olga");
+    let mut command = bench.program(crate::support::binary(), "Olga");
     command.args(["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
     // The most that anybody could ask it to say.
     command.envs([("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")]).stderr(Stdio::piped());
@@ -176,7 +176,7 @@ fn metrics(address: &str) -> String {
 #[test]
 fn after_the_answer_and_after_lock_nothing_is_left() {
     let Some(bench) = Bench::without_strace() else { return };
-    let ours = Path::new(env!("CARGO_BIN_EXE_mandatum"));
+    let ours = crate::support::binary();
     let vault = bench.world.path("vault").display().to_string();
     let processes = || {
         let pids =
@@ -235,7 +235,7 @@ fn another_process_of_the_account_reads_nothing() {
     let world = &bench.world;
     fs::set_permissions(world.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = world.path("mandatum");
-    fs::copy(env!("CARGO_BIN_EXE_mandatum"), &binary).unwrap();
+    fs::copy(crate::support::binary(), &binary).unwrap();
     let given = Command::new("chown").args(["-R", "65534:65534"]).arg(world.dir.path()).status().unwrap();
     assert!(given.success());
     let as_nobody = |program: &Path, words: &[&str]| {
@@ -305,7 +305,7 @@ fn a_crash_leaves_no_core() {
             (ended, waiting.said(), limits)
         };
         let mut ours = bench.program("prlimit", "Sasha");
-        ours.args(["--core=unlimited", env!("CARGO_BIN_EXE_mandatum")]).args(FETCH.split(' '));
+        ours.arg("--core=unlimited").arg(crate::support::binary()).args(FETCH.split(' '));
         let (ended, said, limits) = crash(ours);
         assert!(ended.signal().is_some() && !ended.core_dumped(), "{signal}: {ended}");
         assert!(
@@ -359,7 +359,7 @@ impl Drop for Staying {
 #[test]
 fn what_stays_is_locked_where_that_is_allowed() {
     let Some(bench) = Bench::without_strace() else { return };
-    let ours = env!("CARGO_BIN_EXE_mandatum");
+    let ours = crate::support::binary();
     let socket = bench.world.path("broker");
     let serve = format!("serve --socket {}", socket.display());
     let run = "run --env SECRET=password Romashka/CRM -- sleep 60";
@@ -373,7 +373,7 @@ fn what_stays_is_locked_where_that_is_allowed() {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let unlimited = limits.lines().any(|line| line.starts_with("Max locked memory") && line.contains("unlimited"));
     for line in [run, &serve] {
-        let mut command = bench.program(ours, "Sasha");
+        let mut command = bench.program(&ours, "Sasha");
         command.args(line.split(' '));
         let staying = Staying::begin(command, begun);
         if !may && !unlimited {
@@ -400,7 +400,8 @@ fn what_stays_is_locked_where_that_is_allowed() {
     }
     // Four MiB and no privilege: less than it takes.
     let mut limited = bench.program("setpriv", "Sasha");
-    limited.args(["--bounding-set=-ipc_lock", "--inh-caps=-all", "prlimit", "--memlock=4194304", ours]);
+    limited.args(["--bounding-set=-ipc_lock", "--inh-caps=-all", "prlimit", "--memlock=4194304"]);
+    limited.arg(&ours);
     let staying = Staying::begin(
         {
             limited.args(run.split(' '));

@@ -143,7 +143,7 @@ fn a_file_is_read_without_a_vault() {
                 continue;
             }
             let expected: Value = serde_json::from_slice(&fs::read(file.with_extension("json")).unwrap()).unwrap();
-            let output = Command::new(env!("CARGO_BIN_EXE_mandatum"))
+            let output = Command::new(crate::support::binary())
                 .args(["mandate", "read", "--json", "--as-of", "2026-03-01"])
                 .arg(&file)
                 .env_clear()

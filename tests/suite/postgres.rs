@@ -1,6 +1,7 @@
 //! The vault on a PostgreSQL server: the same stories, and what only a server can do to it.
 
 use crate::cluster::{Cluster, Database, TABLES, on_postgres, shared};
+use crate::server::standby::{Process, of_today};
 use crate::support::World;
 use mandatum::agent::{AgentError, Program};
 use mandatum::api::{Located, Refusal};
@@ -291,6 +292,26 @@ fn a_killed_server_loses_nothing_that_was_answered() {
     world.as_member("Olga", "verify").done();
     assert!(records(&database) > before + answered, "{answered} answers");
     assert!(answered > 0);
+}
+
+/// A broker whose database is gone gives its turn back, and takes it again when the database is back: members wait.
+#[test]
+fn a_broker_without_its_database_stands_by() {
+    let Some(mut server) = Cluster::start(&[]) else { return };
+    let world = of_today(World::empty_in(server.database()));
+    let process = Process::start(&world);
+    world.go_remote(std::slice::from_ref(&process.url), Some(process.pin));
+    world.as_member("Lena", "unlock").done();
+    world.as_member("Lena", "fetch Romashka/CRM --json").done();
+    server.kill();
+    process.says("the vault does not open here");
+    std::thread::scope(|scope| {
+        let fetched = scope.spawn(|| world.as_member("Lena", "fetch Romashka/CRM --json"));
+        std::thread::sleep(Duration::from_millis(500));
+        server.start_again();
+        fetched.join().unwrap().done();
+    });
+    assert!(process.said("this broker serves the vault from now on"));
 }
 
 /// A connection that an administrator ends is made anew by the next call; at most the one under way is refused.

@@ -44,13 +44,28 @@ fn fetch(world: &World, member: &str, path: &str) -> Output {
     world.run(member, &["fetch", path, "--field", field, "--purpose", purpose])
 }
 
+/// The database is not exchanged under a broker that serves it.
+#[test]
+fn a_restore_waits_for_no_broker() {
+    let world = World::with_mandate();
+    world.backup("backup");
+    let active = fs::OpenOptions::new().create(true).truncate(false).write(true).open(world.path("state/active"));
+    let active = active.unwrap();
+    active.lock().unwrap();
+    let refused = world.restore("backup", "kit", "kit-pw");
+    assert!(refused.code != 0 && refused.stderr.contains("stop 'mandatum serve' first"), "{}", refused.stderr);
+    assert!(!world.path("vault/vault.db.before-restore").exists());
+    drop(active);
+    world.restore("backup", "kit", "kit-pw").done();
+}
+
 impl World {
     /// [`World::open_mandate`] for a further operator: its secrets are its own.
     fn open_mandate_again(&self, operator: &str) {
         self.open_mandate("Lena", operator);
     }
 
-    fn restart(&self, more: &str) -> Output {
+    pub fn restart(&self, more: &str) -> Output {
         let line = format!("restart {} -y --json {more}", self.kit("kit", "kit-pw"));
         self.as_member("Olga", &line)
     }

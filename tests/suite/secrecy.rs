@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 // ---- finding ----
 
 /// A text, and every form of it that is looked for.
-struct Needles(Vec<(String, Vec<u8>)>);
+pub struct Needles(Vec<(String, Vec<u8>)>);
 
 impl Needles {
-    fn of<'a>(canaries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Self {
+    pub fn of<'a>(canaries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Self {
         let mut forms = Vec::new();
         for (name, bytes) in canaries {
             assert!(bytes.len() >= 8, "{name} is too short to be told from chance");
@@ -43,7 +43,7 @@ impl Needles {
     }
 
     /// Which of them stand in these bytes.
-    fn found_in(&self, bytes: &[u8]) -> Vec<&str> {
+    pub fn found_in(&self, bytes: &[u8]) -> Vec<&str> {
         let mut by_start: HashMap<[u8; 4], Vec<&(String, Vec<u8>)>> = HashMap::new();
         let mut first_two = vec![false; 1 << 16];
         for form in &self.0 {
@@ -71,7 +71,7 @@ fn base64_middle(encoding: &data_encoding::Encoding, bytes: &[u8], shift: usize)
 }
 
 /// Every file under a directory, by its path below it; the path itself is searched too.
-fn files_under(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn files_under(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut waiting = vec![dir.to_owned()];
     while let Some(path) = waiting.pop() {
@@ -85,7 +85,7 @@ fn files_under(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[track_caller]
-fn assert_nothing_found(needles: &Needles, dir: &Path) {
+pub fn assert_nothing_found(needles: &Needles, dir: &Path) {
     let files = files_under(dir);
     assert!(!files.is_empty());
     for (path, bytes) in files {
@@ -123,8 +123,8 @@ fn the_search_finds_every_form() {
 
 // ---- the story with canaries ----
 
-const LEAD: &str = "Leonora-Zirkonwald";
-const SPECIALIST: &str = "Серафима-Лунопадова";
+pub const LEAD: &str = "Leonora-Zirkonwald";
+pub const SPECIALIST: &str = "Серафима-Лунопадова";
 const SEED: &str = "KRUGS4ZANFZSAYJAMNQW4YLSPEQGM33S";
 
 const CANARIES: [(&str, &str); 23] = [
@@ -153,11 +153,11 @@ const CANARIES: [(&str, &str); 23] = [
     ("settled", "am-Dienstag-beim-Betreiber-geaendert"),
 ];
 
-fn canary(name: &str) -> &'static str {
+pub fn canary(name: &str) -> &'static str {
     CANARIES.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name}")).1
 }
 
-fn needles(world: &World) -> Needles {
+pub fn needles(world: &World) -> Needles {
     let mut all: Vec<(&str, Vec<u8>)> = CANARIES.iter().map(|(name, text)| (*name, text.as_bytes().to_vec())).collect();
     all.push(("passphrase", PASSPHRASE.as_bytes().to_vec()));
     all.push(("seed's bytes", BASE32_NOPAD.decode(SEED.as_bytes()).unwrap()));
@@ -171,8 +171,12 @@ fn needles(world: &World) -> Needles {
 }
 
 /// A vault whose every text is a canary, up to a working mandate.
-fn canary_world() -> World {
-    let world = World::empty();
+pub fn canary_world() -> World {
+    canaries_in(World::empty())
+}
+
+/// The same in an empty world.
+pub fn canaries_in(world: World) -> World {
     world.init("Olga");
     world.unlock("Olga");
     world.add_member(LEAD, "lead");
@@ -189,19 +193,8 @@ fn canary_world() -> World {
     );
     let rows = world.file("rows.csv", &rows);
     let (operator, rows) = (canary("operator"), rows.display().to_string());
-    let open = [
-        "mandate",
-        "open",
-        operator,
-        "--contract",
-        canary("contract"),
-        "--signed",
-        "2026-01-15",
-        "--until",
-        "2026-12-31",
-        "--rows",
-        &rows,
-    ];
+    let open = ["mandate", "open", operator, "--contract", canary("contract"), "--rows", &rows];
+    let open: Vec<&str> = open.into_iter().chain(world.terms.split(' ')).collect();
     world.run(LEAD, &open).done();
 
     let secret = world.file("secret", canary("password"));
@@ -228,7 +221,7 @@ fn canary_world() -> World {
     world
 }
 
-fn live_part(world: &World) {
+pub fn live_part(world: &World) {
     let row = format!("{}/{}", canary("operator"), canary("system"));
     let path = format!("{row}/{}", canary("credential's name"));
     let fetched = world.run(SPECIALIST, &["fetch", &path, "--json"]).done().json();
@@ -362,7 +355,7 @@ fn sizes_say_little() {
 // ---- a thief with some keys ----
 
 /// Every cell that holds bytes, with the name of its column.
-fn cells(database: &Path) -> Vec<(String, Vec<u8>)> {
+pub fn cells(database: &Path) -> Vec<(String, Vec<u8>)> {
     let conn = rusqlite::Connection::open(database).unwrap();
     let mut cells = Vec::new();
     for table in ["meta", "units", "records", "secrets", "wraps", "seeds", "reuse"] {
@@ -381,13 +374,13 @@ fn cells(database: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// How many cells an age key opens, wherever in them an age file begins.
-fn opened_by_age(cells: &[(String, Vec<u8>)], key: &AgeKey) -> usize {
+pub fn opened_by_age(cells: &[(String, Vec<u8>)], key: &AgeKey) -> usize {
     let begins = |bytes: &[u8]| bytes.windows(21).position(|window| window == b"age-encryption.org/v1");
     cells.iter().filter(|(_, bytes)| begins(bytes).is_some_and(|at| open_note(key, &bytes[at..]).is_ok())).count()
 }
 
 /// Every symmetric key one can make of what a member holds.
-fn keys_of(identity: &Identity, vault: VaultId) -> Vec<Key> {
+pub fn keys_of(identity: &Identity, vault: VaultId) -> Vec<Key> {
     let (text, seed) = (identity.enc.text(), identity.sign.seed());
     let mut keys = vec![identity.sign.seed(), Key::absent()];
     for bytes in [text.expose(), seed.expose(), PASSPHRASE.as_bytes(), vault.bytes()] {

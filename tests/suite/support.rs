@@ -12,6 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// The program under test: the one `MANDATUM_TEST_BINARY` names, else the one that was built beside this test.
+pub fn binary() -> PathBuf {
+    let named = std::env::var_os("MANDATUM_TEST_BINARY").map(|path| std::path::absolute(path).unwrap());
+    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_mandatum").into())
+}
+
 /// 2026-03-02 09:00 in Moscow.
 pub const START: i64 = 1_772_431_200_000;
 
@@ -121,6 +127,8 @@ pub struct World {
     pub meanwhile: Mutex<Option<Meanwhile>>,
     /// Whether members reach the vault as a profile, over a connection.
     pub remote: AtomicBool,
+    /// Dates of the mandates that are opened here.
+    pub terms: String,
     /// The last step each member's code was used for.
     used: Mutex<HashMap<String, u64>>,
 }
@@ -138,6 +146,7 @@ impl World {
             machines: Mutex::default(),
             meanwhile: Mutex::default(),
             remote: AtomicBool::new(false),
+            terms: "--signed 2026-01-15 --until 2026-12-31".into(),
             used: Mutex::default(),
         }
     }
@@ -162,6 +171,24 @@ impl World {
     /// granted to Sasha. From 2026-01-15 to 2026-12-31, Europe/Moscow.
     pub fn with_mandate() -> Self {
         Self::empty().mandated()
+    }
+
+    /// [`World::with_mandate`] so many ms before now, with mandates that last: for the real program, which has the
+    /// machine's clock. Its clock is to be set to now when all is prepared, and everybody to unlock anew.
+    pub fn with_mandate_before_now(ms: i64) -> Self {
+        Self::empty().before_now(ms).with_people_and_mandate()
+    }
+
+    /// What [`World::with_mandate`] has, in this one.
+    pub fn with_people_and_mandate(self) -> Self {
+        self.mandated()
+    }
+
+    /// An empty directory, so many ms before now.
+    pub fn before_now(self, ms: i64) -> Self {
+        self.clock.set_wall(mandatum::host::SystemClock.now().0 - ms);
+        let today = mandatum::model::Zone::utc().date_of(self.clock.now()).unwrap();
+        Self { terms: format!("--signed {today} --until 2190-12-31"), ..self }
     }
 
     /// [`World::with_mandate`], whose database is this one.
@@ -233,11 +260,8 @@ impl World {
         );
         let seed = self.file("seed", "otpauth://totp/amo:lead?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
         let rows = rows.display();
-        self.as_member(
-            lead,
-            &format!("mandate open {operator} --contract 17/2026 --signed 2026-01-15 --until 2026-12-31 --rows {rows}"),
-        )
-        .done();
+        self.as_member(lead, &format!("mandate open {operator} --contract 17/2026 {} --rows {rows}", self.terms))
+            .done();
         self.as_member(lead, &format!("credential add {operator}/CRM --user crm@{operator}.test --url https://{operator}.test --generate --totp-file {}", seed.display())).done();
         self.as_member(lead, &format!("credential add {operator}/Bot --kind bot_token --generate 40 --because needed"))
             .done();

@@ -13,7 +13,7 @@ use crate::api::{Frame, Gate, Hello, Joining, Refusal};
 use crate::model::Digest;
 use line::{Address, Connect, Fault, Line};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::header::CONTENT_TYPE;
 use zeroize::Zeroizing;
@@ -26,6 +26,10 @@ const HEAD_MAX: usize = 16 * 1024;
 const CONNECT: Duration = Duration::from_secs(5);
 /// The time for a whole call: longer than a broker takes at most.
 const WHOLE: Duration = Duration::from_secs(130);
+/// How long one that stands by takes to take over, at most.
+const TAKES_OVER: Duration = Duration::from_secs(10);
+/// How often it is asked meanwhile.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// The broker of a profile.
 pub struct RemoteGate {
@@ -48,8 +52,16 @@ enum Reached {
     Answered(Result<Vec<u8>, Refusal>),
     /// Nothing was sent, or it said that nothing was done: another may be asked.
     Away(&'static str),
+    /// It answered that it stands by.
+    StandsBy,
     /// It was sent, and no answer came.
     Lost,
+}
+
+/// What came of asking everywhere.
+enum Asked {
+    Answered(Result<Vec<u8>, Refusal>),
+    Nobody { away: Vec<String>, stands_by: bool },
 }
 
 impl RemoteGate {
@@ -68,8 +80,23 @@ impl RemoteGate {
             let sentence = format!("is longer than the {} MiB a broker takes", route.body_max() / (1024 * 1024));
             return Err(Refusal::input("request", sentence));
         }
+        let begun = Instant::now();
+        loop {
+            match self.ask_each(route, body) {
+                // The active one is gone or just ended: one that stands by will take over, and nothing was done yet.
+                Asked::Nobody { stands_by: true, .. } if begun.elapsed() < TAKES_OVER => std::thread::sleep(AGAIN),
+                Asked::Nobody { away, .. } => {
+                    return Err(Refusal::Failed(format!("no broker answers ({})", away.join("; "))));
+                }
+                Asked::Answered(answer) => return answer,
+            }
+        }
+    }
+
+    /// Asks at one address after the other, from the one that answered last.
+    fn ask_each(&self, route: Route, body: &[u8]) -> Asked {
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut away = Vec::new();
+        let (mut away, mut stands_by) = (Vec::new(), false);
         let first = *at;
         for index in (0..self.brokers.len()).map(|step| (first + step) % self.brokers.len()) {
             let Some(broker) = self.brokers.get(index) else { continue };
@@ -80,18 +107,22 @@ impl RemoteGate {
             }
             match reached {
                 Reached::Away(why) => away.push(format!("{}: {why}", broker.url)),
+                Reached::StandsBy => {
+                    stands_by = true;
+                    away.push(format!("{}: stands by", broker.url));
+                }
                 Reached::Answered(answer) => {
                     *at = index;
-                    return answer;
+                    return Asked::Answered(answer);
                 }
                 Reached::Lost => {
                     let sentence = "the broker's answer was lost; what was asked may have been done or not: look \
                                     before asking again";
-                    return Err(Refusal::Failed(sentence.into()));
+                    return Asked::Answered(Err(Refusal::Failed(sentence.into())));
                 }
             }
         }
-        Err(Refusal::Failed(format!("no broker answers ({})", away.join("; "))))
+        Asked::Nobody { away, stands_by }
     }
 }
 
@@ -157,7 +188,7 @@ impl Broker {
         };
         let status = response.status().as_u16();
         if status == 503 && response.headers().contains_key(wire::STANDBY) {
-            return Reached::Away("stands by");
+            return Reached::StandsBy;
         }
         let Ok(answer) = response.body_mut().with_config().limit(ANSWER_MAX).read_to_vec() else {
             return Reached::Lost;

@@ -113,7 +113,7 @@ impl Bench {
             let code = bench.world.fresh_code(member);
             let passphrase = bench.world.path("passphrase");
             let unlocked = bench
-                .program(env!("CARGO_BIN_EXE_mandatum"), member)
+                .program(crate::support::binary(), member)
                 .args(["unlock", "--for", "8h", "--otp-command", &format!("echo {code}"), "--passphrase-file"])
                 .arg(passphrase)
                 .output()
@@ -131,7 +131,7 @@ impl Bench {
     }
 
     /// A program that works on this vault as a member, or is the vault's own. It can ask nobody.
-    pub fn program(&self, program: &str, member: &str) -> Command {
+    pub fn program(&self, program: impl AsRef<std::ffi::OsStr>, member: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env("MANDATUM_VAULT", self.world.path("vault"))
@@ -145,7 +145,7 @@ impl Bench {
     }
 
     pub fn run(&self, member: &str, line: &str) -> Output {
-        self.program(env!("CARGO_BIN_EXE_mandatum"), member).args(line.split(' ')).output().unwrap()
+        self.program(crate::support::binary(), member).args(line.split(' ')).output().unwrap()
     }
 
     #[track_caller]

@@ -27,8 +27,7 @@ fn a_limit_of_files_or_memory_leaves_no_half_release() {
         for (member, line) in [("Sasha", FETCH), ("Lena", "revoke Sasha Romashka/CRM")] {
             bench.put_back("ready");
             let mut limited = bench.program("prlimit", member);
-            let output =
-                limited.arg(&limit).arg(env!("CARGO_BIN_EXE_mandatum")).args(line.split(' ')).output().unwrap();
+            let output = limited.arg(&limit).arg(crate::support::binary()).args(line.split(' ')).output().unwrap();
             *(if output.status.success() { &mut done } else { &mut refused }) += 1;
             bench.judge(base, &struck(line, output), &format!("{line} under {limit}"));
         }

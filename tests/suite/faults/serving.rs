@@ -14,7 +14,7 @@ struct Serving {
 
 impl Serving {
     fn start(bench: &Bench) -> Self {
-        let mut command = bench.program(env!("CARGO_BIN_EXE_mandatum"), "Olga");
+        let mut command = bench.program(crate::support::binary(), "Olga");
         command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -72,7 +72,7 @@ impl Bench {
         let trace: PathBuf = self.world.path("trace");
         let mut strace = self.program("strace", member);
         strace.args(["-f", "-o", trace.to_str().unwrap()]).args(options);
-        let output = strace.arg(env!("CARGO_BIN_EXE_mandatum")).args(line.split(' ')).output().unwrap();
+        let output = strace.arg(crate::support::binary()).args(line.split(' ')).output().unwrap();
         (output, std::fs::read_to_string(&trace).unwrap())
     }
 }

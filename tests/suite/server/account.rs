@@ -48,7 +48,7 @@ fn serve_as_nobody(world: &World) -> Process {
     give_to_nobody(&run);
     // A copy where nobody can reach it, whatever directory this was built in.
     let binary = world.path("mandatum");
-    std::fs::copy(env!("CARGO_BIN_EXE_mandatum"), &binary).unwrap();
+    std::fs::copy(crate::support::binary(), &binary).unwrap();
     let (socket, notify) = (run.join("broker"), run.join("notify"));
     let supervisor = UnixDatagram::bind(&notify).unwrap();
     std::fs::set_permissions(&notify, std::fs::Permissions::from_mode(0o777)).unwrap();

@@ -550,7 +550,7 @@ fn metrics_count_and_name_nobody_and_the_log_is_one_object_a_line() {
 }
 
 /// A certificate and key that nobody signed, as files for a server.
-fn made_tls() -> (Arc<TlsConfig>, mandatum::model::Digest, rustls::pki_types::CertificateDer<'static>) {
+pub fn made_tls() -> (Arc<TlsConfig>, mandatum::model::Digest, rustls::pki_types::CertificateDer<'static>) {
     use std::os::unix::fs::PermissionsExt;
     let made = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ use mandatum::host::SystemClock;
 use mandatum::model::Clock;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,30 +14,44 @@ use std::time::{Duration, Instant};
 const TAKEOVER: Duration = Duration::from_secs(10);
 
 /// The binary, serving a world's vault over HTTPS on this machine.
-struct Process {
+pub struct Process {
     child: Child,
-    url: String,
-    pin: mandatum::model::Digest,
+    pub url: String,
+    pub pin: mandatum::model::Digest,
     log: Arc<Mutex<String>>,
 }
 
 impl Process {
-    fn start(world: &World) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mandatum"))
+    pub fn start(world: &World) -> Self {
+        Self::start_in(world.dir.path(), &[]).unwrap_or_else(|said| panic!("it ended: {said}"))
+    }
+
+    /// Serves the vault in a directory, with further options.
+    ///
+    /// # Errors
+    /// What it said where it ended before it served.
+    pub fn start_in(dir: &Path, more: &[&str]) -> Result<Self, String> {
+        let mut child = Command::new(crate::support::binary())
             .arg("--vault")
-            .arg(world.path("vault"))
+            .arg(dir.join("vault"))
             .arg("--state")
-            .arg(world.path("state"))
+            .arg(dir.join("state"))
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(more)
+            .env("RUST_LOG", "trace")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let begun = loop {
-            let line = lines.next().expect("it ended").unwrap();
-            let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            let Some(line) = lines.next() else {
+                child.wait().unwrap();
+                return Err(log.lock().unwrap().clone());
+            };
+            let line = line.unwrap();
             log.lock().unwrap().push_str(&line);
+            let said: Value = serde_json::from_str(&line).unwrap_or_default();
             if said["event"] == "serving" {
                 break said;
             }
@@ -48,7 +63,16 @@ impl Process {
             }
         });
         let url = format!("https://{}", begun["https"].as_str().unwrap());
-        Self { child, url, pin: serde_json::from_value(begun["pin"].clone()).unwrap(), log }
+        Ok(Self { child, url, pin: serde_json::from_value(begun["pin"].clone()).unwrap(), log })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// As a power cut ends it: nothing is finished, nothing is said.
@@ -57,8 +81,17 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    fn said(&self, what: &str) -> bool {
+    pub fn said(&self, what: &str) -> bool {
         self.log.lock().unwrap().contains(what)
+    }
+
+    /// Waits until it says so.
+    pub fn says(&self, what: &str) {
+        let begun = Instant::now();
+        while !self.said(what) {
+            assert!(begun.elapsed() < 2 * TAKEOVER, "{what}: {}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -70,8 +103,7 @@ impl Drop for Process {
 }
 
 /// A vault by the machine's own clock, with one login that Lena may fetch.
-fn world_of_today() -> World {
-    let world = World::empty();
+pub fn of_today(world: World) -> World {
     world.clock.pass_to(SystemClock.now().0 - 600_000);
     world.init("Olga");
     world.unlock("Olga");
@@ -95,7 +127,7 @@ fn releases(world: &World) -> usize {
 /// Kills the serving broker three times in the middle of work. Whoever stands by serves within ten seconds; every
 /// secret that arrived has its record, and at most one record a kill has no arrival: the answer that was under way.
 pub fn a_standby_takes_over_and_nothing_is_released_twice_or_unrecorded() {
-    let world = world_of_today();
+    let world = of_today(World::empty());
     let (mut serving, mut waiting) = (Process::start(&world), Process::start(&world));
     assert!(waiting.said("standby") && !serving.said("standby"));
     assert_eq!(waiting.pin, serving.pin);

@@ -1,0 +1,62 @@
+"""Runs commands in turns and prints what they took: lines of WORK TAB TOOL TAB ARGUMENT TAB ... from standard input.
+
+Wall and processor time are of the whole process with its children (wait4); memory is its largest resident set. Round 0
+warms up and does not count. "{}" in an argument is the number of the round; a command that begins with `once`, or that
+can only be done once, has one round. Times are medians in milliseconds.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+
+def run(command, number):
+    """One process: wall seconds, processor seconds, peak KiB."""
+    argv = [part.replace("{}", str(number)) for part in command]
+    begun = time.perf_counter()
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with child.stdout as pipe:
+        pipe.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - begun
+    child.returncode = status
+    if status:
+        sys.exit(f"failed: {' '.join(argv)}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+
+def main():
+    rounds = int(os.environ["ROUNDS"])
+    items = []
+    for line in sys.stdin:
+        work, tool, *command = line.rstrip("\n").rstrip("\t").split("\t")
+        once = command[0] == "once"
+        people = work.startswith("revoke")
+        most = 1 if once else 3 if people else rounds
+        items.append({"work": work, "tool": tool, "command": command[once:], "most": most, "took": []})
+    print(f"load before: {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    for number in range(rounds + 1):
+        print(f"round {number} of {rounds}", file=sys.stderr)
+        for item in items:
+            # What takes something away has no round to warm up with.
+            warms_up = number == 0 and not item["work"].startswith("revoke")
+            if warms_up or 1 <= number <= item["most"]:
+                took = run(item["command"], number)
+                if number > 0:
+                    item["took"].append(took)
+    print("| work | tool | wall ms | CPU ms | memory MiB | as long as mandatum |\n|---|---|---|---|---|---|")
+    for work in dict.fromkeys(item["work"] for item in items):
+        group = [item for item in items if item["work"] == work]
+        median = lambda item, part: statistics.median(took[part] for took in item["took"])
+        own = next((median(item, 0) for item in group if item["tool"] == "mandatum"), None)
+        for item in sorted(group, key=lambda item: item["tool"] != "mandatum"):
+            wall = median(item, 0)
+            ratio = "" if item["tool"] == "mandatum" or own is None else f"{wall / own:.1f} ×"
+            cells = [work, item["tool"], f"{wall * 1e3:.1f}", f"{median(item, 1) * 1e3:.1f}", f"{median(item, 2) / 1024:.0f}", ratio]
+            print("| " + " | ".join(cells) + " |")
+    print(f"load after: {os.getloadavg()[0]:.1f}", file=sys.stderr)
+
+
+main()
