@@ -263,7 +263,10 @@ fn whole_machine(world: &mut World, kept: &Image, truth: &Image) {
             let known = kept.model.people.get(&agent.id).is_some_and(|person| person.stands != Stands::Removed);
             let concerned = kept.model.contracts.get(unit).is_some_and(|contract| concerns(contract, agent.id));
             let lost = world.excused.contains(&(agent.id, *unit));
-            known && concerned && !lost && world.pins(agent).read(*unit).unwrap().is_some_and(|pin| pin.seen.size > *head)
+            known
+                && concerned
+                && !lost
+                && world.pins(agent).read(*unit).unwrap().is_some_and(|pin| pin.seen.size > *head)
         };
         all.into_iter().find(newer).map(|(agent, unit, _)| (agent.id, agent.name.clone(), unit))
     };

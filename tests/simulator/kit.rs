@@ -155,8 +155,9 @@ pub fn after_restart(world: &mut World, found: Option<BTreeMap<UnitId, u64>>) {
             Pins::forget_all(&world.dir.path().join("members").join(agent.name.as_str())).unwrap();
             continue;
         };
-        let lost =
-            |(unit, size): &(&UnitId, &u64)| world.pins(agent).read(**unit).unwrap().is_some_and(|pin| pin.seen.size > **size);
+        let lost = |(unit, size): &(&UnitId, &u64)| {
+            world.pins(agent).read(**unit).unwrap().is_some_and(|pin| pin.seen.size > **size)
+        };
         let lost: Vec<_> = found.iter().filter(lost).map(|(unit, _)| (agent.id, *unit)).collect();
         world.excused.extend(lost);
     }
