@@ -374,6 +374,7 @@ fn check_size(head: &Head, size: u64) -> Result<(), Refusal> {
 /// Takes in records that were committed while the anchor could not be written: a crash between the two. They must be
 /// this broker's, at their places, and lead to the tree and state that are there.
 fn catch_up(anchor: &mut Anchor, store: &Store, expected: u64) -> Result<(), Refusal> {
+    store.settle()?;
     let (vault, record_key) = (anchor.vault(), anchor.record_key().public());
     let (mut changes, mut found) = (Vec::new(), 0);
     for (unit, size) in store.sizes()? {

@@ -436,6 +436,18 @@ impl Store {
         self.engine.begin_reading()
     }
 
+    /// Makes sure that what is read is on the disk, where another process left it and may not have been told so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn settle(&self) -> Result<()> {
+        self.end_reading()?;
+        if let Engine::File(file) = &self.engine {
+            file.settle()?;
+        }
+        self.begin_reading()
+    }
+
     /// Ends what [`Store::begin_reading`] began.
     ///
     /// # Errors

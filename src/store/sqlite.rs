@@ -8,7 +8,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql, params_from_iter};
 use std::cell::Cell;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -174,9 +174,25 @@ impl File {
 
     fn empty_log(&self, way: &str) {
         let _ = self.conn.busy_timeout(Duration::ZERO);
-        let _ = self.conn.query_row(&format!("PRAGMA wal_checkpoint({way})"), [], |_| Ok(()));
+        let _ = self.checkpoint(way);
         let _ = self.conn.busy_timeout(BUSY);
+    }
+
+    /// Whether all of the log was moved.
+    fn checkpoint(&self, way: &str) -> Result<bool> {
         self.blocks.set(0);
+        let busy = self.conn.query_row(&format!("PRAGMA wal_checkpoint({way})"), [], |row| row.get::<_, i64>(0))?;
+        Ok(busy == 0)
+    }
+
+    /// Moves the whole log into the database and begins it anew. What stands in it may be from a commit whose sync
+    /// failed: the system then calls it written, and it is not; whatever is built on it would go with it.
+    pub fn settle(&self) -> Result<()> {
+        if self.checkpoint("TRUNCATE")? {
+            Ok(())
+        } else {
+            Err(StoreError::Setting("a log that nobody else reads".into()))
+        }
     }
 
     /// Writes zeros behind the log: SQLite reads no further than what it wrote itself. Where that fails, a commit takes
@@ -187,10 +203,10 @@ impl File {
             return;
         }
         let Some(path) = self.conn.path().map(|path| format!("{path}-wal")) else { return };
-        let Ok(mut file) = OpenOptions::new().append(true).open(path) else { return };
-        let len = file.metadata().map_or(0, |meta| meta.len());
+        let Ok(mut file) = OpenOptions::new().write(true).open(path) else { return };
+        let Ok(len) = file.metadata().map(|meta| meta.len()) else { return };
         let more = usize::try_from(least.saturating_sub(len)).unwrap_or(0);
-        if file.write_all(&vec![0; more]).is_ok() {
+        if file.seek(SeekFrom::Start(len)).is_ok() && file.write_all(&vec![0; more]).is_ok() {
             self.blocks.set(len.max(least));
         }
     }
