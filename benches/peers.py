@@ -28,7 +28,7 @@ def run(command, number):
 
 
 def main():
-    rounds = int(os.environ["ROUNDS"])
+    rounds = int(sys.argv[1])
     items = []
     for line in sys.stdin:
         work, tool, *command = line.rstrip("\n").rstrip("\t").split("\t")
