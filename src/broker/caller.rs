@@ -46,9 +46,7 @@ impl Signer {
             Err(if claim.vault == roster.vault { Refusal::Authentication(NOT_CONFIRMED.into()) } else { unproven() })
         }
     }
-}
 
-impl Signer {
     /// What the request asks, where it is a retrieval and was read already.
     pub fn retrieval(&self) -> Option<&Request<FetchAsk>> {
         self.retrieval.as_ref()

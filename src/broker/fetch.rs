@@ -97,13 +97,18 @@ impl From<Refusal> for No {
 }
 
 fn judge(vault: &mut Vault<'_>, caller: &Caller, task: &Task) -> Result<Judged, Refusal> {
-    let read = task.signer.as_ref().and_then(Signer::retrieval).cloned();
-    let request = read.map_or_else(|| parse::<FetchAsk>(caller.signed_bytes()), Ok)?;
+    let parsed;
+    let request = if let Some(read) = task.signer.as_ref().and_then(Signer::retrieval) {
+        read
+    } else {
+        parsed = parse::<FetchAsk>(caller.signed_bytes())?;
+        &parsed
+    };
     if !task.frame.load.is_empty() {
         return Err(malformed());
     }
-    let (unit, outcome, verdict) = match decided(vault, caller, &request) {
-        Ok((unit, outcome, verdict)) => (unit, outcome, verdict),
+    let (unit, outcome, verdict) = match decided(vault, caller, request) {
+        Ok(released) => released,
         Err(No::Denied(unit, code, refusal)) => (unit, Outcome::Denied(code), Verdict::Refused(refusal)),
         // What is not there for the caller is recorded in the agency's own ledger only.
         Err(No::Said(Refusal::NotFound)) => (vault.roster.unit, Outcome::Refused, Verdict::Refused(Refusal::NotFound)),

@@ -334,7 +334,7 @@ impl Vault<'_> {
         let mut there = 0;
         for item in placed {
             match self.store.entry(item.unit, item.seq)? {
-                Some(sealed) if sealed == item.sealed => there += 1,
+                Some((sealed, _)) if sealed == item.sealed => there += 1,
                 Some(_) => return Err(changed("a ledger")),
                 None => {}
             }
@@ -348,7 +348,7 @@ impl Vault<'_> {
     /// Reads a record back from the database and compares it with what was to be written.
     fn read_back(&mut self, item: &Placed) -> Result<(), Refusal> {
         let key = evidence_key(self.segment(item.unit)?)?;
-        let found = self.store.entry_and_leaf(item.unit, item.seq)?;
+        let found = self.store.entry(item.unit, item.seq)?;
         let (sealed, leaf) = found.ok_or_else(|| changed("a new record"))?;
         let entry = open_entry(&key, self.anchor.vault(), item.unit, item.seq, &sealed)?;
         // Read from the database itself, never from memory: this is what a checkpoint may be signed over.

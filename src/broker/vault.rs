@@ -384,11 +384,11 @@ fn catch_up(anchor: &mut Anchor, store: &Store, expected: u64) -> Result<(), Ref
             continue;
         }
         for seq in head.size..size {
-            let sealed = store.entry(unit, seq)?.ok_or_else(|| changed("a ledger"))?;
+            let (sealed, leaf) = store.entry(unit, seq)?.ok_or_else(|| changed("a ledger"))?;
             let entry = open_entry(&key, vault, unit, seq, &sealed)?;
             let record = Record::open(&entry.signed, &record_key).map_err(|_| changed("a ledger"))?;
             let in_place = (record.vault, record.unit, record.seq) == (vault, unit, seq);
-            if !in_place || store.node(unit, 0, seq)? != entry.leaf() {
+            if !in_place || leaf != entry.leaf() {
                 return Err(changed("a ledger"));
             }
             head.state = record.state.unwrap_or(head.state);

@@ -199,21 +199,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn entry_and_leaf(&self, unit: UnitId, seq: u64) -> Result<Option<(Vec<u8>, Digest)>> {
+    pub fn entry(&self, unit: UnitId, seq: u64) -> Result<Option<(Vec<u8>, Digest)>> {
         let sql = "SELECT entry, nodes FROM records WHERE unit = $1 AND seq = $2";
         self.engine.first(sql, values![unit.bytes(), int(seq)?], |row| {
             let leaf = row.bytes(1)?.get(..32).and_then(Digest::from_slice);
             Ok((row.bytes(0)?, leaf.ok_or(StoreError::Rows("a leaf of a ledger's tree"))?))
         })
-    }
-
-    /// One sealed entry of a ledger.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn entry(&self, unit: UnitId, seq: u64) -> Result<Option<Vec<u8>>> {
-        let sql = "SELECT entry FROM records WHERE unit = $1 AND seq = $2";
-        self.engine.first(sql, values![unit.bytes(), int(seq)?], |row| row.bytes(0))
     }
 
     /// Sealed entries of a ledger from a place on, at most `limit`, in order, with their places.

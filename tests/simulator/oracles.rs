@@ -221,7 +221,7 @@ impl World {
         let sealed = store.entry(proof.unit, proof.seq).unwrap();
         let (vault, unit) = (self.kit.vault, proof.unit);
         let context = Context::new("mandatum/entry/1").at(vault.bytes()).at(unit.bytes()).number(proof.seq);
-        let entry = sealed.and_then(|sealed| decode_entry(open(key, &context, &sealed).ok()?.expose()));
+        let entry = sealed.and_then(|(sealed, _)| decode_entry(open(key, &context, &sealed).ok()?.expose()));
         let entry = entry.unwrap_or_else(|| panic!("a proof was given for a record that cannot be read back"));
         assert!(entry.salt == proof.salt && entry.signed == proof.record, "a proof for another record than is there");
         let record = entry.proven_record().expect("a record of this broker");
