@@ -4,8 +4,9 @@ use super::cores::on_all_cores;
 use super::directory::{Admission, Directory, from_blob, open_bundle};
 use super::record::{ClockMark, Entry, Outcome, Record, RecordError};
 use super::tree::Edge;
-use crate::crypto::Topic;
+use crate::crypto::{Signed, Topic};
 use crate::model::{Blob, Bundle, Digest, Event, FoldError, Mandate, Roster, RosterEvent, Text, UnitId, Verb};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -115,7 +116,7 @@ impl<'a> Audit<'a> {
         match (&mut self.state, &record.outcome) {
             (Audited::Empty, Outcome::Mandate(event)) => {
                 let opened = Mandate::open(self.unit, event, record.by, record.at).map_err(flaw)?;
-                if !opened_as_asked(record, &opened) {
+                if !follows_request(record, event, &opened) {
                     return Err(Flaw::Request(record.seq));
                 }
                 self.state = Audited::Mandate(Box::new(opened));
@@ -189,146 +190,86 @@ fn check_request(record: &Record, directory: &Directory) -> bool {
         && asks_for(record, &body)
 }
 
-/// A mandate is opened for the operator, contract and dates that were asked for, or drafted from what was read.
-fn opened_as_asked(record: &Record, opened: &Mandate) -> bool {
-    let bytes = record.request.as_ref().map(crate::crypto::Signed::unverified_bytes);
-    let body = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-    let says = |field: &str, value: &str| {
-        let said = body.as_ref().and_then(|body| body.pointer(&format!("/ask/{field}"))?.as_str());
-        said == Some(value)
-    };
-    let law = body.as_ref().and_then(|body| body.pointer("/ask/jurisdiction"));
-    let asked = says("operator", opened.operator.as_str())
-        && says("contract", opened.contract.as_str())
-        && serde_json::to_value(opened.jurisdiction).is_ok_and(|asked| law == Some(&asked));
-    let verb = if opened.draft().is_some() { Verb::MandateImport } else { Verb::MandateOpen };
-    if record.verb != Some(verb) {
-        return false;
-    }
-    match opened.draft() {
-        Some(draft) => {
-            let said = body.as_ref().and_then(|body| body.pointer("/ask/draft"));
-            asked && serde_json::to_value(draft).is_ok_and(|draft| said == Some(&draft))
-        }
-        None => asked && says("signed", &opened.signed.to_string()) && says("until", &opened.until.to_string()),
-    }
-}
-
 /// What a member's request brought about is what it asked for, and for this operator: the broker adds nothing to it.
 fn follows_request(record: &Record, event: &Event, mandate: &Mandate) -> bool {
     let Some(request) = record.request.as_ref().filter(|_| record.by.is_some()) else { return true };
     let Ok(body) = serde_json::from_slice::<Value>(request.unverified_bytes()) else { return false };
-    let asks = |field: &str, value: Result<Value, serde_json::Error>| {
-        value.is_ok_and(|value| body.pointer(&format!("/ask/{field}")).unwrap_or(&Value::Null) == &value)
-    };
-    let names_operator = |pointer: &str| {
+    let named = |pointer: &str| {
         let named = body.pointer(pointer).and_then(Value::as_str).unwrap_or("");
         let whole = format!("{}@{}", mandate.operator, mandate.contract);
         mandate.operator.same(named) || Text::parse(&whole).is_ok_and(|whole| whole.same(named))
     };
-    match (event, record.verb) {
-        (Event::Granted { grant, answers }, Some(Verb::Grant)) => {
-            asks("grant", serde_json::to_value(grant)) && asks("answers", serde_json::to_value(answers))
+    let nobody = |pointer: &str| body.pointer(pointer).is_none_or(Value::is_null);
+    let operator = || named("/ask/operator");
+    let anybody = || true;
+    // Which fields are as they were asked for, and for whom it was asked.
+    let (fields, of): (&[&str], &dyn Fn() -> bool) = match (event, record.verb) {
+        (Event::Opened { .. }, Some(Verb::MandateOpen)) => {
+            (&["operator", "contract", "jurisdiction", "signed", "until"], &anybody)
         }
-        (Event::Settled { because, confirmed, .. }, Some(Verb::MandateSettle)) => {
-            asks("because", serde_json::to_value(because))
-                && asks("confirmed", serde_json::to_value(confirmed))
-                && names_operator("/ask/operator")
+        (Event::Drafted { .. }, Some(Verb::MandateImport)) => {
+            (&["operator", "contract", "jurisdiction", "draft"], &anybody)
         }
-        (Event::Answered { questions, reading }, Some(Verb::MandateAnswer)) => {
-            asks("questions", serde_json::to_value(questions))
-                && asks("reading", serde_json::to_value(reading))
-                && names_operator("/ask/operator")
+        (Event::Granted { .. }, Some(Verb::Grant)) => (&["grant", "answers"], &anybody),
+        (Event::Settled { .. }, Some(Verb::MandateSettle)) => (&["because", "confirmed"], &operator),
+        (Event::Answered { .. }, Some(Verb::MandateAnswer)) => (&["questions", "reading"], &operator),
+        (Event::Activated { .. }, Some(Verb::MandateActivate)) => {
+            (&["contract", "signed", "until", "source"], &operator)
         }
-        (Event::Activated { contract, signed, until, source, .. }, Some(Verb::MandateActivate)) => {
-            asks("contract", serde_json::to_value(contract))
-                && asks("signed", serde_json::to_value(signed))
-                && asks("until", serde_json::to_value(until))
-                && asks("source", serde_json::to_value(source))
-                && names_operator("/ask/operator")
+        (Event::Permitted { .. }, Some(Verb::MandatePermit)) => (&["permission"], &operator),
+        (Event::Requested { .. }, Some(Verb::Request)) => (&["wish"], &operator),
+        (Event::RequestDenied { .. }, Some(Verb::Deny)) => (&["request", "reason"], &operator),
+        (Event::Reviewed { .. }, Some(Verb::Review)) => (&["lines"], &operator),
+        (Event::RotationAsked { .. }, Some(Verb::RotationAsk)) => (&["credential", "of"], &operator),
+        (Event::Evidenced { .. }, Some(Verb::MandateEvidence)) => (&["evidence"], &operator),
+        (Event::IncidentOpened { .. }, Some(Verb::IncidentOpen)) => {
+            (&["facts"], &|| nobody("/ask/operator") || operator())
         }
-        (Event::Permitted { permission }, Some(Verb::MandatePermit)) => {
-            asks("permission", serde_json::to_value(permission)) && names_operator("/ask/operator")
+        (Event::IncidentNoted { .. }, Some(Verb::IncidentNote)) => {
+            (&["incident", "step", "text"], &|| nobody("/ask/operator") || operator())
         }
-        (Event::Requested { wish }, Some(Verb::Request)) => {
-            asks("wish", serde_json::to_value(wish)) && names_operator("/ask/operator")
-        }
-        (Event::RequestDenied { request, reason }, Some(Verb::Deny)) => {
-            asks("request", serde_json::to_value(request))
-                && asks("reason", serde_json::to_value(reason))
-                && names_operator("/ask/operator")
-        }
-        (Event::Reviewed { lines }, Some(Verb::Review)) => {
-            asks("lines", serde_json::to_value(lines)) && names_operator("/ask/operator")
-        }
-        (Event::RotationAsked { credential, of }, Some(Verb::RotationAsk)) => {
-            asks("credential", serde_json::to_value(credential))
-                && asks("of", serde_json::to_value(of))
-                && names_operator("/ask/operator")
-        }
-        (Event::Evidenced { evidence }, Some(Verb::MandateEvidence)) => {
-            asks("evidence", serde_json::to_value(evidence)) && names_operator("/ask/operator")
-        }
-        (Event::IncidentOpened { facts, .. }, Some(Verb::IncidentOpen)) => {
-            asks("facts", serde_json::to_value(facts))
-                && (body.pointer("/ask/operator").is_none_or(Value::is_null) || names_operator("/ask/operator"))
-        }
-        (Event::IncidentNoted { incident, step, text }, Some(Verb::IncidentNote)) => {
-            asks("incident", serde_json::to_value(incident))
-                && asks("step", serde_json::to_value(step))
-                && asks("text", serde_json::to_value(text))
-                && (body.pointer("/ask/operator").is_none_or(Value::is_null) || names_operator("/ask/operator"))
-        }
-        (Event::IncidentClosed { incident, unlock, outcome }, Some(Verb::IncidentClose)) => {
-            asks("incident", serde_json::to_value(incident))
-                && asks("unlock", serde_json::to_value(unlock))
-                && asks("outcome", serde_json::to_value(outcome))
-        }
-        (Event::CredentialsAdded { credentials }, Some(Verb::CredentialAdd)) => {
-            asks("credentials", serde_json::to_value(credentials))
-        }
-        (Event::Rotated { credential, version, second_factor }, Some(Verb::CredentialRotate)) => {
-            asks("credential", serde_json::to_value(credential))
-                && asks("version", serde_json::to_value(version))
-                && asks("second_factor", serde_json::to_value(second_factor))
+        (Event::IncidentClosed { .. }, Some(Verb::IncidentClose)) => (&["incident", "unlock", "outcome"], &anybody),
+        (Event::CredentialsAdded { .. }, Some(Verb::CredentialAdd)) => (&["credentials"], &anybody),
+        (Event::Rotated { .. }, Some(Verb::CredentialRotate)) => {
+            (&["credential", "version", "second_factor"], &anybody)
         }
         (Event::Amended { .. }, Some(Verb::MandateAmend))
         | (Event::Ended { .. }, Some(Verb::MandateEnd))
         | (Event::Closed { .. }, Some(Verb::MandateClose))
-        | (Event::Extracted, Some(Verb::Extract)) => names_operator("/ask/operator"),
-        (Event::Revoked { .. }, Some(Verb::Revoke)) => {
-            body.pointer("/ask/of").is_none_or(Value::is_null) || names_operator("/ask/of/0")
-        }
-        (Event::Revoked { .. }, Some(Verb::MemberRemove | Verb::MemberRole | Verb::Grant)) => true,
-        (Event::Shared { grant, device, items }, Some(Verb::WrapShare)) => {
-            asks("grant", serde_json::to_value(grant))
-                && asks("device", serde_json::to_value(device))
-                && asks("items", serde_json::to_value(items))
-        }
-        (Event::Released { .. }, Some(Verb::Fetch)) | (Event::CodeReleased { .. }, Some(Verb::Code)) => true,
-        _ => false,
-    }
+        | (Event::Extracted, Some(Verb::Extract)) => (&[], &operator),
+        (Event::Revoked { .. }, Some(Verb::Revoke)) => (&[], &|| nobody("/ask/of") || named("/ask/of/0")),
+        (Event::Revoked { .. }, Some(Verb::MemberRemove | Verb::MemberRole | Verb::Grant)) => (&[], &anybody),
+        (Event::Shared { .. }, Some(Verb::WrapShare)) => (&["grant", "device", "items"], &anybody),
+        // `asks_for` looked at these.
+        (Event::Released { .. }, Some(Verb::Fetch)) | (Event::CodeReleased { .. }, Some(Verb::Code)) => return true,
+        _ => return false,
+    };
+    asks(&body, event, fields) && of()
+}
+
+/// Whether a request asks for these fields of what happened, each as it stands there.
+fn asks(body: &Value, happened: &impl Serialize, fields: &[&str]) -> bool {
+    // Its name, with the fields where it has any.
+    let happened = serde_json::to_value(happened).unwrap_or_default();
+    let said = happened.as_object().and_then(|named| named.values().next());
+    let field = |of: Option<&Value>, name: &str| of.and_then(|of| of.get(name)).cloned().unwrap_or_default();
+    fields.iter().all(|name| field(body.get("ask"), name) == field(said, name))
 }
 
 /// What concerns invitations and devices is what a request asked for, or the broker's own to record: keys that came in
 /// under an invitation, and what stays removed after a restore.
 fn follows_roster_request(record: &Record, event: &RosterEvent, roster: &Roster) -> bool {
-    let bytes = record.request.as_ref().map(crate::crypto::Signed::unverified_bytes);
-    let body = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-    let asks = |field: &str, value: Result<Value, serde_json::Error>| {
-        let asked = body.as_ref().and_then(|body| body.pointer(&format!("/ask/{field}")));
-        value.is_ok_and(|value| asked.unwrap_or(&Value::Null) == &value)
-    };
+    let bytes = record.request.as_ref().map(Signed::unverified_bytes);
+    let body: Value = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
     // The request carries the signed admission itself, the event its bytes.
     let admits = |bundle: &Bundle, admission: &Blob| {
-        let signed = from_blob(admission).filter(|signed| asks("admission", serde_json::to_value(signed)));
-        let said = signed.and_then(|signed| serde_json::from_slice::<Admission>(signed.unverified_bytes()).ok());
+        let asked = |signed: &Signed| serde_json::to_value(signed).ok().as_ref() == body.pointer("/ask/admission");
+        let said = from_blob(admission).filter(asked);
+        let said = said.and_then(|signed| serde_json::from_slice::<Admission>(signed.unverified_bytes()).ok());
         said.and_then(|said| open_bundle(&said.bundle)).as_ref() == Some(bundle)
     };
     match (event, record.verb) {
-        (RosterEvent::Invited { invited, .. }, Some(Verb::MemberInvite)) => {
-            asks("invited", serde_json::to_value(invited))
-        }
+        (RosterEvent::Invited { .. }, Some(Verb::MemberInvite)) => asks(&body, event, &["invited"]),
         (RosterEvent::Joined { token, bundle }, None) => {
             let invited = roster.invitations.iter().find(|open| open.invited.token == *token);
             let keys = from_blob(bundle).and_then(|signed| open_bundle(&signed));
@@ -338,16 +279,12 @@ fn follows_roster_request(record: &Record, event: &RosterEvent, roster: &Roster)
                     && invited.of.is_none_or(|member| member == keys.member)
             })
         }
-        (RosterEvent::InvitationEnded { token }, Some(Verb::MemberReject)) => {
-            asks("token", serde_json::to_value(token))
+        (RosterEvent::InvitationEnded { .. }, Some(Verb::MemberReject)) => asks(&body, event, &["token"]),
+        (RosterEvent::Admitted { bundle, admission, .. }, Some(Verb::MemberAdd | Verb::MemberConfirm))
+        | (RosterEvent::DeviceAdmitted { bundle, admission, .. }, Some(Verb::MemberConfirm)) => {
+            admits(bundle, admission) && asks(&body, event, &["reuse_key"])
         }
-        (RosterEvent::Admitted { bundle, admission, reuse_key, .. }, Some(Verb::MemberAdd | Verb::MemberConfirm))
-        | (RosterEvent::DeviceAdmitted { bundle, admission, reuse_key }, Some(Verb::MemberConfirm)) => {
-            admits(bundle, admission) && asks("reuse_key", serde_json::to_value(reuse_key))
-        }
-        (RosterEvent::DeviceRemoved { device, .. }, Some(Verb::DeviceRemove)) => {
-            asks("device", serde_json::to_value(device))
-        }
+        (RosterEvent::DeviceRemoved { .. }, Some(Verb::DeviceRemove)) => asks(&body, event, &["device"]),
         (RosterEvent::DeviceRemoved { .. }, None) => true,
         (
             RosterEvent::Invited { .. }

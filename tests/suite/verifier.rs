@@ -5,6 +5,8 @@
 //! `MANDATUM_VERIFIER_SEED` where the dice begin. Ledgers are made by hand, with every key: no vault, no command, no
 //! passphrase.
 
+#[path = "verifier/asking.rs"]
+mod asking;
 #[path = "verifier/changes.rs"]
 mod changes;
 #[path = "verifier/course.rs"]
@@ -78,30 +80,6 @@ fn compare_changes_of(seed: u64, foreign: &Course, other: &Other) -> Course {
         }
     }
     course
-}
-
-/// What the program itself hands out, and not only what is made by hand here.
-#[test]
-fn the_other_verifier_reads_what_the_program_hands_out() {
-    let Some(python) = python_or_skip() else { return };
-    let world = crate::support::World::with_mandate();
-    world.as_member("Sasha", "fetch Romashka/CRM --field password").done();
-    world.as_member("Sasha", "fetch Romashka/Bot --field token").ended(4);
-    world.as_member("Lena", "credential rotate Romashka/CRM --generate").done();
-    let out = world.path("extract");
-    let given = world.as_member("Olga", &format!("extract Romashka --out {} --json", out.display())).done().json();
-    let said = |root: &str| {
-        let mut theirs = Command::new(python);
-        let answer = theirs.arg(script()).arg(&out).args(["--json", "--root", root]).output().unwrap();
-        (answer.status.code(), serde_json::from_slice::<Value>(&answer.stdout).unwrap())
-    };
-    let (code, report) = said(given["root_fingerprint"].as_str().unwrap());
-    assert_eq!((code, &report["root_hash"], &report["records"]), (Some(0), &given["root_hash"], &given["records"]));
-    let ours = world.as_member("Olga", &format!("verify {} --json", out.display())).done().json();
-    for (field, ours) in ours.as_object().unwrap().iter().filter(|(field, _)| *field != "root_checked") {
-        assert_eq!(report[field], *ours, "{field}");
-    }
-    assert_eq!(said("34dd-8945-0b67-2065-b5d7-f00a-0d00-80fa").0, Some(6), "of another agency");
 }
 
 /// An earlier checkpoint fits, or does not, by both: of fewer records, of more, of others, changed, of another ledger.
@@ -265,13 +243,14 @@ fn keep(case: &Case) -> String {
     path.display().to_string()
 }
 
-fn script() -> PathBuf {
+/// The other verifier.
+pub fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/verify_extract.py")
 }
 
 /// A Python that has what the other verifier needs. Where there is none, the line goes straight to standard error, so
 /// that it is seen in a run that passes.
-fn python_or_skip() -> Option<&'static str> {
+pub fn python_or_skip() -> Option<&'static str> {
     let found = python();
     if found.is_none() {
         let skipped = "SKIPPED: no python3 with the package 'cryptography': tools/verify_extract.py is not compared";

@@ -447,19 +447,19 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Who asked, and the request, of a record that has one.
-fn request_of(ledger: &Ledger, at: usize) -> Option<(MemberId, Signed)> {
+pub fn request_of(ledger: &Ledger, at: usize) -> Option<(MemberId, Signed)> {
     let record: Record = serde_json::from_str(&ledger.text(at)).ok()?;
     Some((record.by?, record.request?))
 }
 
-fn put_request(ledger: &mut Ledger, at: usize, old: &Signed, new: &Signed) -> Option<()> {
+pub fn put_request(ledger: &mut Ledger, at: usize, old: &Signed, new: &Signed) -> Option<()> {
     let text = ledger.text(at);
     ledger.rewrite(at, text.replacen(&written(old), &written(new), 1));
     Some(())
 }
 
 /// Takes the state digests out of the records from here on, so that nothing but the fold itself can object.
-fn name_no_state(ledger: &mut Ledger, from: usize) {
+pub fn name_no_state(ledger: &mut Ledger, from: usize) {
     for at in from..ledger.entries.len() {
         let text = ledger.text(at);
         if let Some(place) = text.rfind("\"state\":") {
