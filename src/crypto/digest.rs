@@ -71,6 +71,16 @@ mod tests {
     use super::super::vectors::{Case, cases};
     use super::*;
 
+    /// Frozen with version 1; computed with Python's `hmac`.
+    #[test]
+    fn labels_and_tags_are_as_version_1_has_them() {
+        let key = Key::from_slice(&(0..32).collect::<Vec<u8>>()).unwrap();
+        let label = "94826da68518257872c285e6bdf944cd607afc26c48f71f9cc6a73ede257b9d3";
+        assert_eq!(derive_label(&key, "ромашка").to_string(), label);
+        assert_eq!(derive_reuse_tag(&key, &Secret::copy_of(b"secret")).to_string(), "ffbe4dfdcc2def4dfae9f0ae83cea0b4");
+        assert_eq!(derive_nonce_tag(&key, 258), [0xa3, 0x45, 0xaf, 0x73, 0xb0, 0x73, 0xfe, 0xa7]);
+    }
+
     /// RFC 4231, test cases 1, 2 and 6 (a key longer than a block).
     #[test]
     fn hmac_is_as_the_rfc_says() {

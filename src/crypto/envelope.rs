@@ -156,6 +156,7 @@ impl Fields {
             bytes.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
             bytes.extend_from_slice(value.expose());
         }
+        debug_assert_eq!(bytes.len(), size, "a buffer that had to grow leaves a copy that nobody wipes");
         Secret::new(bytes)
     }
 
@@ -310,6 +311,13 @@ mod tests {
         assert!(open_inner(&member, &there, &inner).is_err());
         assert!(open_inner(&member, &here, &outer).is_err());
         assert!(wrap_inner(&other.recipient(), &here, &dek).is_err());
+    }
+
+    #[test]
+    fn an_age_key_reads_back() {
+        let key = AgeKey::generate();
+        assert_eq!(AgeKey::parse(&key.text()).map(|again| again.recipient()), Some(key.recipient()));
+        assert!(AgeKey::parse(&Secret::copy_of(key.recipient().as_bytes())).is_none());
     }
 
     #[test]

@@ -202,7 +202,10 @@ mod tests {
             [" 755224", "755224 ", "755 224", "755224\n", "７５５２２４", "0755224", "75522", "75522٤", "+75522", ""]
         {
             assert_eq!(seed.step_of(odd, 0), None, "{odd:?}");
+            assert!(!is_six_digits(odd), "{odd:?}");
         }
+        assert!(is_six_digits("755224"));
+        assert_eq!((seed.code(0).1, seed.code(1).1, seed.code(29).1, seed.code(59).1), (30, 29, 1, 1));
     }
 
     #[test]
@@ -211,6 +214,7 @@ mod tests {
         for good in [
             format!("otpauth://totp/A:b?{key}&issuer=A"),
             format!("otpauth://totp/b?{key}&digits=8&period=60&algorithm=SHA512"),
+            format!("otpauth://totp/b?{key}&digits=7&period=15&algorithm=SHA256"),
             "otpauth://totp/b?secret=gezd%20gnbv gy3t-qojq====".into(),
             "gezd gnbv gy3t qojq".into(),
         ] {
@@ -239,7 +243,14 @@ mod tests {
         ] {
             assert!(Seed::parse(bad).is_err(), "{bad}");
         }
+        for parameter in ["algorithm=MD5", "digits=x", "digits=10", "period=x", "period=300"] {
+            let refused = Seed::parse(&format!("otpauth://totp/b?{key}&{parameter}")).err();
+            assert_eq!(refused, Some(SeedError::Parameters), "{parameter}");
+        }
         assert!(Seed::parse(&format!("otpauth://totp/b?secret={}", "A".repeat(1 << 20))).is_err());
+        let long = |len: usize| format!("otpauth://totp/{}?{key}", "b".repeat(len - 16 - key.len()));
+        assert_eq!(Seed::parse(&long(URI_MAX)).err(), None);
+        assert_eq!(Seed::parse(&long(URI_MAX + 1)).err(), Some(SeedError::Length));
     }
 
     #[test]
@@ -248,5 +259,7 @@ mod tests {
         let uri = seed.uri("mandatum", "Анна П");
         let again = Seed::parse(uri.expose_str().unwrap()).unwrap();
         assert_eq!(again.code(1_000_000), seed.code(1_000_000));
+        let key = Seed::parse("GEZDGNBVGY3TQOJQ").unwrap().uri("a b", "Я-._~1");
+        assert_eq!(key.expose_str(), Some("otpauth://totp/a%20b:%D0%AF-._~1?secret=GEZDGNBVGY3TQOJQ&issuer=a%20b"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::entropy::Entropy;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Plaintext bytes of a secret. Wiped on drop; cannot be printed, cloned or serialised.
 pub struct Secret(Zeroizing<Vec<u8>>);
@@ -41,7 +41,7 @@ impl Secret {
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        equal(&self.0, &other.0)
     }
 }
 
@@ -51,24 +51,24 @@ pub fn equal(left: &[u8], right: &[u8]) -> bool {
 }
 
 /// 32 secret bytes. Wiped on drop.
-pub struct Key([u8; 32]);
+pub struct Key(Zeroizing<[u8; 32]>);
 
 impl Key {
     /// Fresh and random.
     pub fn generate(entropy: &dyn Entropy) -> Self {
-        let mut bytes = [0; 32];
-        entropy.fill(&mut bytes);
-        Self(bytes)
+        let mut key = Self::absent();
+        entropy.fill(&mut *key.0);
+        key
     }
 
     /// From exactly 32 bytes.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        bytes.try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
     }
 
     /// All zeros: stands for a key that was destroyed, where a format has room for one.
     pub fn absent() -> Self {
-        Self([0; 32])
+        Self(Zeroizing::new([0; 32]))
     }
 
     /// The bytes. The one call to look for in a review.
@@ -78,19 +78,13 @@ impl Key {
 
     /// A second holder of the same key, said aloud.
     pub fn duplicate(&self) -> Self {
-        Self(self.0)
+        Self(self.0.clone())
     }
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        self.0.zeroize();
+        equal(self.expose(), other.expose())
     }
 }
 
@@ -100,7 +94,7 @@ impl serde::Serialize for Key {
         if serializer.is_human_readable() {
             return Err(serde::ser::Error::custom("keys are never written as text"));
         }
-        self.0.serialize(serializer)
+        self.expose().serialize(serializer)
     }
 }
 
@@ -109,6 +103,21 @@ impl<'de> serde::Deserialize<'de> for Key {
         if deserializer.is_human_readable() {
             return Err(serde::de::Error::custom("keys are never read from text"));
         }
-        <[u8; 32]>::deserialize(deserializer).map(Self)
+        <[u8; 32]>::deserialize(deserializer).map(|bytes| Self(Zeroizing::new(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_keys_are_equal_where_every_byte_is() {
+        let (one, longer, other) = (Secret::copy_of(b"one"), Secret::copy_of(b"one "), Secret::copy_of(b"two"));
+        assert!(one == Secret::copy_of(b"one") && one != longer && one != other);
+        assert!(equal(b"", b"") && equal(b"a", b"a") && !equal(b"a", b"b") && !equal(b"a", b"ab"));
+        assert!(Secret::copy_of(b"").is_empty() && !one.is_empty());
+        let key = |last| Key::from_slice(&[&[7; 31][..], &[last]].concat()).unwrap();
+        assert!(key(1) == key(1).duplicate() && key(1) != key(2) && key(0) != Key::absent());
     }
 }

@@ -246,6 +246,14 @@ mod tests {
         assert!((30..100).contains(&taken), "{taken} of 1536");
     }
 
+    #[test]
+    fn what_is_signed_is_there_before_it_is_verified() {
+        let key = SignKey::generate(&System);
+        let signed = key.sign(Topic::Request, b"fetch".to_vec());
+        assert_eq!((signed.unverified_bytes(), signed.claimed_key()), (&b"fetch"[..], &key.public()));
+        assert!(verify(&key.public(), b"DSSEv1 19 mandatum-request-v1 5 fetch", signed.signature()).is_ok());
+    }
+
     /// The point of order 1 as key verifies anything where verification is not strict.
     #[test]
     fn verification_is_strict() {

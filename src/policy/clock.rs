@@ -72,6 +72,7 @@ mod tests {
         assert_eq!(minutes(2), ClockReading::Trusted(HIGH.at));
         assert_eq!(minutes(3), ClockReading::Behind(HIGH.at));
         assert!(!minutes(3).may_release(Instant::MAX) && !minutes(3).may_destroy());
+        assert!(minutes(2).may_release(Instant(0)) && minutes(2).may_destroy());
     }
 
     #[test]

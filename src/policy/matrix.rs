@@ -136,4 +136,27 @@ mod tests {
             assert_eq!(Role::ALL.map(|role| scope_of(role, verb)), scopes, "{verb}");
         }
     }
+
+    /// DESIGN.md 9, its kinds spelled out: exports, closing, role changes, recovery; and what confirms people or time.
+    #[test]
+    fn a_fresh_code_is_needed_for_what_the_design_names() {
+        let needing = Verb::ALL.iter().filter(|verb| needs_step_up(**verb)).map(|verb| verb.name());
+        let named = [
+            "member_add",
+            "member_role",
+            "member_factor",
+            "member_remove",
+            "member_invite",
+            "member_confirm",
+            "device_remove",
+            "mandate_activate",
+            "mandate_end",
+            "mandate_close",
+            "incident_close",
+            "extract",
+            "backup",
+            "confirm_clock",
+        ];
+        assert_eq!(needing.collect::<std::collections::BTreeSet<_>>(), named.into());
+    }
 }
