@@ -1,11 +1,39 @@
-//! A broker that holds its own keys and lies with them: what it cannot put into a ledger.
+//! What the program hands out beside the other verifier; and a broker that holds its own keys and lies with them: what
+//! it cannot put into a ledger.
 
 use crate::support::World;
+use crate::verifier;
 use mandatum::anchor::{Anchor, FileKeys, Home, RealDisk};
 use mandatum::crypto::{SignKey, Signed, System, Topic};
 use mandatum::ledger::{Audit, Directory, Entry, Flaw};
 use mandatum::model::{Digest, UnitId};
+use serde_json::Value;
+use std::process::Command;
 use std::sync::Arc;
+
+/// What the program itself hands out, and not only what is made by hand here.
+#[test]
+fn the_other_verifier_reads_what_the_program_hands_out() {
+    let Some(python) = verifier::python_or_skip() else { return };
+    let world = World::with_mandate();
+    world.as_member("Sasha", "fetch Romashka/CRM --field password").done();
+    world.as_member("Sasha", "fetch Romashka/Bot --field token").ended(4);
+    world.as_member("Lena", "credential rotate Romashka/CRM --generate").done();
+    let out = world.path("extract");
+    let given = world.as_member("Olga", &format!("extract Romashka --out {} --json", out.display())).done().json();
+    let said = |root: &str| {
+        let mut theirs = Command::new(python);
+        let answer = theirs.arg(verifier::script()).arg(&out).args(["--json", "--root", root]).output().unwrap();
+        (answer.status.code(), serde_json::from_slice::<Value>(&answer.stdout).unwrap())
+    };
+    let (code, report) = said(given["root_fingerprint"].as_str().unwrap());
+    assert_eq!((code, &report["root_hash"], &report["records"]), (Some(0), &given["root_hash"], &given["records"]));
+    let ours = world.as_member("Olga", &format!("verify {} --json", out.display())).done().json();
+    for (field, ours) in ours.as_object().unwrap().iter().filter(|(field, _)| *field != "root_checked") {
+        assert_eq!(report[field], *ours, "{field}");
+    }
+    assert_eq!(said("34dd-8945-0b67-2065-b5d7-f00a-0d00-80fa").0, Some(6), "of another agency");
+}
 
 struct Ledger {
     directory: Directory,

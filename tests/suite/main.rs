@@ -22,6 +22,7 @@ mod openapi;
 mod paper;
 mod postgres;
 mod restore;
+mod rules;
 mod secrecy;
 mod server;
 mod story;
