@@ -321,3 +321,222 @@ fn asks_for(record: &Record, body: &serde_json::Value) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{SignKey, System};
+    use crate::ledger::directory::to_blob;
+    use crate::ledger::{Assurance, Charter};
+    use crate::model::{Deny, Instant, InvitedFacts, MemberId, Name, Role, VaultId, Zone};
+    use serde_json::json;
+
+    const VAULT: VaultId = VaultId([1; 16]);
+    const UNIT: UnitId = UnitId([2; 16]);
+    const OWNER: MemberId = MemberId([3; 16]);
+    const NEW: MemberId = MemberId([4; 16]);
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn bundle(member: MemberId, key: &SignKey) -> Bundle {
+        let (name, device) = (name(if member == OWNER { "Olga" } else { "Sasha" }), name("first"));
+        Bundle { vault: VAULT, member, name, device, sign: key.public(), enc: format!("age1{}", key.public()) }
+    }
+
+    fn signed(bundle: &Bundle, key: &SignKey) -> Signed {
+        key.sign(Topic::Bundle, serde_json::to_vec(bundle).unwrap())
+    }
+
+    fn record(verb: Option<Verb>, ask: Value, outcome: Outcome, key: &SignKey) -> Record {
+        let body = json!({"vault": VAULT, "member": OWNER, "verb": verb, "ask": ask});
+        Record {
+            format: Record::FORMAT,
+            vault: VAULT,
+            unit: UNIT,
+            seq: 0,
+            at: Instant(5),
+            clock: ClockMark::Trusted,
+            assurance: Assurance::Solo,
+            verb,
+            by: verb.map(|_| OWNER),
+            request: verb.map(|_| key.sign(Topic::Request, serde_json::to_vec(&body).unwrap())),
+            outcome,
+            state: None,
+        }
+    }
+
+    /// An owner's key and the roster right after the founding.
+    fn founded() -> (SignKey, RosterEvent, Roster) {
+        let key = SignKey::generate(&System);
+        let event = RosterEvent::Founded {
+            vault: VAULT,
+            zone: Zone::parse("Europe/Moscow").unwrap(),
+            charter: Blob(Vec::new()),
+            bundle: bundle(OWNER, &key),
+            admission: Blob(Vec::new()),
+            reuse_key: Blob(Vec::new()),
+        };
+        let roster = Roster::found(UNIT, &event, Instant(1)).unwrap();
+        (key, event, roster)
+    }
+
+    fn invited(of: Option<MemberId>) -> InvitedFacts {
+        let roles = if of.is_some() { [].into() } else { [Role::Specialist].into() };
+        InvitedFacts { token: Digest([7; 32]), name: name("Sasha"), roles, of, device: name("first"), permission: None }
+    }
+
+    #[test]
+    fn what_concerns_invitations_is_what_was_asked_for() {
+        let (key, _, roster) = founded();
+        let follows = |event: &RosterEvent, verb, ask| {
+            follows_roster_request(&record(verb, ask, Outcome::Refused, &key), event, &roster)
+        };
+        let token = Digest([7; 32]);
+        let [invite, end, remove] = [
+            (
+                RosterEvent::Invited { invited: invited(None), until: Instant(9) },
+                Verb::MemberInvite,
+                "invited",
+                json!(invited(None)),
+            ),
+            (RosterEvent::InvitationEnded { token }, Verb::MemberReject, "token", json!(token)),
+            (
+                RosterEvent::DeviceRemoved { member: OWNER, device: name("first") },
+                Verb::DeviceRemove,
+                "device",
+                json!("first"),
+            ),
+        ];
+        for (event, verb, field, asked) in [&invite, &end, &remove] {
+            assert!(follows(event, Some(*verb), json!({*field: asked})), "{field}");
+            assert!(!follows(event, Some(*verb), json!({*field: [asked]})), "{field}");
+            assert!(!follows(event, Some(*verb), json!({})), "{field}");
+            assert!(!follows(event, Some(Verb::MemberAdd), json!({*field: asked})), "{field}");
+        }
+        // What stays removed after a restore is the broker's own to record, and nothing else of these.
+        assert!(
+            follows(&remove.0, None, json!({}))
+                && !follows(&invite.0, None, json!({}))
+                && !follows(&end.0, None, json!({}))
+        );
+        // Any request may be the reason why somebody is locked out; the fold says who may.
+        assert!(follows(&RosterEvent::Suspended { member: OWNER }, Some(Verb::MemberSuspend), json!({})));
+    }
+
+    #[test]
+    fn keys_join_under_the_invitation_they_carry() {
+        let (owner, _, mut roster) = founded();
+        let (key, other) = (SignKey::generate(&System), SignKey::generate(&System));
+        let good = bundle(NEW, &key);
+        let joins = |roster: &Roster, token: u8, blob: Blob, verb| {
+            let event = RosterEvent::Joined { token: Digest([token; 32]), bundle: blob };
+            follows_roster_request(&record(verb, json!({}), Outcome::Refused, &owner), &event, roster)
+        };
+        let blob = |bundle: &Bundle| to_blob(&signed(bundle, &key));
+        assert!(!joins(&roster, 7, blob(&good), None), "nobody was invited");
+        let invite = |roster: &mut Roster, of| {
+            roster.invitations.clear();
+            roster.apply(&RosterEvent::Invited { invited: invited(of), until: Instant(9) }, Instant(5)).unwrap();
+        };
+        invite(&mut roster, None);
+        assert!(joins(&roster, 7, blob(&good), None));
+        assert!(!joins(&roster, 8, blob(&good), None), "another token");
+        assert!(!joins(&roster, 7, blob(&good), Some(Verb::MemberInvite)), "a request brings no keys");
+        assert!(!joins(&roster, 7, to_blob(&signed(&good, &other)), None), "signed by another key");
+        let changes: [fn(&mut Bundle); 3] = [
+            |bundle| bundle.vault = VaultId([9; 16]),
+            |bundle| bundle.name = name("Vera"),
+            |bundle| bundle.device = name("phone"),
+        ];
+        for change in changes {
+            let mut changed = good.clone();
+            change(&mut changed);
+            assert!(!joins(&roster, 7, blob(&changed), None), "{changed:?}");
+        }
+        // A further device is of the member who was invited.
+        roster.invitations[0].invited.of = Some(NEW);
+        assert!(joins(&roster, 7, blob(&good), None));
+        roster.invitations[0].invited.of = Some(OWNER);
+        assert!(!joins(&roster, 7, blob(&good), None));
+    }
+
+    #[test]
+    fn who_is_admitted_is_whom_the_owner_signed_for() {
+        let (owner, _, roster) = founded();
+        let (key, other) = (SignKey::generate(&System), SignKey::generate(&System));
+        let admission = |key: &SignKey| {
+            let bundle = signed(&bundle(NEW, key), key);
+            let admission = Admission { bundle, roles: [Role::Specialist].into(), by: Some(OWNER) };
+            owner.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap())
+        };
+        let admits = |device: bool, verb: Verb, of: &SignKey, event: &Signed, asked: &Signed, reuse: Value| {
+            let (bundle, admission, reuse_key) = (bundle(NEW, of), to_blob(event), Some(Blob(vec![5])));
+            let event = match device {
+                true => RosterEvent::DeviceAdmitted { bundle, admission, reuse_key },
+                false => RosterEvent::Admitted { bundle, roles: [Role::Specialist].into(), admission, reuse_key },
+            };
+            let ask = json!({"admission": asked, "reuse_key": reuse});
+            follows_roster_request(&record(Some(verb), ask, Outcome::Refused, &owner), &event, &roster)
+        };
+        let (mine, theirs, reuse) = (admission(&key), admission(&other), json!(Blob(vec![5])));
+        for device in [false, true] {
+            assert!(admits(device, Verb::MemberConfirm, &key, &mine, &mine, reuse.clone()));
+            assert!(!admits(device, Verb::MemberConfirm, &other, &mine, &mine, reuse.clone()), "other keys");
+            assert!(!admits(device, Verb::MemberConfirm, &key, &theirs, &mine, reuse.clone()), "another admission");
+            assert!(
+                !admits(device, Verb::MemberConfirm, &key, &mine, &theirs, reuse.clone()),
+                "another one was asked for"
+            );
+            assert!(!admits(device, Verb::MemberConfirm, &key, &mine, &mine, Value::Null), "another reuse key");
+            assert!(!admits(device, Verb::MemberInvite, &key, &mine, &mine, reuse.clone()), "another verb");
+            assert_eq!(admits(device, Verb::MemberAdd, &key, &mine, &mine, reuse.clone()), !device);
+        }
+    }
+
+    /// The agency's own ledger, from its first record.
+    #[test]
+    fn the_roster_is_folded_and_held_to_its_requests() {
+        let (root, broker) = (SignKey::generate(&System), SignKey::generate(&System));
+        let (owner, event, _) = founded();
+        let charter = Charter {
+            vault: VAULT,
+            number: 1,
+            roster: UNIT,
+            record_key: broker.public(),
+            checkpoint_key: broker.public(),
+            recovery: "age1r".into(),
+        };
+        let charter = root.sign(Topic::Charter, serde_json::to_vec(&charter).unwrap());
+        let mut directory = Directory::new(root.public(), &[charter]).unwrap();
+        let bundle = signed(&bundle(OWNER, &owner), &owner);
+        let admission = Admission { bundle, roles: [Role::Owner].into(), by: None };
+        directory.admit(&root.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap())).unwrap();
+
+        let invite = Outcome::Roster(RosterEvent::Invited { invited: invited(None), until: Instant(9) });
+        let audit = |records: Vec<Record>| {
+            let entries: Vec<Entry> = (0..)
+                .zip(records)
+                .map(|(seq, mut record)| {
+                    record.seq = seq;
+                    Entry { salt: Digest([6; 32]), signed: broker.sign(Topic::Record, record.encode()) }
+                })
+                .collect();
+            let mut audit = Audit::new(&directory, UNIT);
+            audit.take(&entries).map(|_| audit.state().clone())
+        };
+        let first = record(None, Value::Null, Outcome::Roster(event), &owner);
+        let asked = |ask| record(Some(Verb::MemberInvite), ask, invite.clone(), &owner);
+        let denied = record(Some(Verb::Fetch), json!({}), Outcome::Denied(Deny::RoleForbids), &owner);
+        let state = audit(vec![first.clone(), asked(json!({"invited": invited(None)})), denied]);
+        assert!(
+            matches!(state, Ok(Audited::Roster(roster)) if roster.invitations.len() == 1 && roster.members.len() == 1)
+        );
+        let other = asked(json!({"invited": invited(Some(NEW))}));
+        assert_eq!(audit(vec![first.clone(), other]), Err(Flaw::Request(1)));
+        assert!(matches!(audit(vec![asked(json!({"invited": invited(None)}))]), Err(Flaw::Fold(0, _))));
+        let foreign = record(None, Value::Null, Outcome::Mandate(Event::Extracted), &owner);
+        assert!(matches!(audit(vec![first, foreign]), Err(Flaw::Fold(1, _))));
+    }
+}

@@ -124,6 +124,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_head_extends_the_ones_before_it_and_no_others() {
+        let leaves: Vec<Digest> = (0..7).map(|leaf| Digest([leaf; 32])).collect();
+        let head = |size: usize, last: Digest| {
+            let mut edge = crate::ledger::Edge::default();
+            leaves[..size - 1].iter().chain([&last]).for_each(|leaf| edge.push(*leaf));
+            Checkpoint { size: edge.size(), root: edge.root() }
+        };
+        let node = |level: u32, index: u64| {
+            let (first, len) = (usize::try_from(index << level).unwrap(), 1 << level);
+            let mut edge = crate::ledger::Edge::default();
+            leaves[first..first + len].iter().for_each(|leaf| edge.push(*leaf));
+            Ok::<_, ()>(edge.root())
+        };
+        let proof = crate::ledger::consistency_proof(5, 7, node).unwrap();
+        let (old, new) = (head(5, leaves[4]), head(7, leaves[6]));
+        assert!(new.extends(&old, &proof) && new.extends(&new, &[]));
+        assert!(!new.extends(&head(5, leaves[5]), &proof) && !head(7, leaves[0]).extends(&old, &proof));
+        assert!(!new.extends(&old, &[]) && !old.extends(&new, &proof));
+    }
+
     /// The note of the C2SP signed-note specification and of its reference implementation (Go's `sumdb/note`): key id,
     /// signature and verification are ours.
     #[test]

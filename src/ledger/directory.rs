@@ -271,3 +271,106 @@ pub fn from_blob(blob: &Blob) -> Option<Signed> {
 pub fn recipient_digest(recipient: &str) -> Digest {
     hash(recipient.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{SignKey, System};
+    use crate::model::Name;
+
+    const VAULT: VaultId = VaultId([1; 16]);
+
+    fn bundle(member: u8, key: &SignKey, enc: &str) -> Signed {
+        let bundle = Bundle {
+            vault: VAULT,
+            member: MemberId([member; 16]),
+            name: Name::parse(&format!("Member {member}")).unwrap(),
+            device: Name::parse("first").unwrap(),
+            sign: key.public(),
+            enc: enc.into(),
+        };
+        key.sign(Topic::Bundle, serde_json::to_vec(&bundle).unwrap())
+    }
+
+    struct Made {
+        root: SignKey,
+        directory: Directory,
+    }
+
+    impl Made {
+        fn new() -> Self {
+            let root = SignKey::generate(&System);
+            let charter = Charter {
+                vault: VAULT,
+                number: 1,
+                roster: UnitId([9; 16]),
+                record_key: Digest([2; 32]),
+                checkpoint_key: Digest([3; 32]),
+                recovery: "age1r".into(),
+            };
+            let charter = root.sign(Topic::Charter, serde_json::to_vec(&charter).unwrap());
+            Self { directory: Directory::new(root.public(), &[charter]).unwrap(), root }
+        }
+
+        fn admit(&mut self, bundle: Signed) -> Result<Bundle, DirectoryError> {
+            let admission = Admission { bundle, roles: [Role::Specialist].into(), by: None };
+            self.directory.admit(&self.root.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap()))
+        }
+    }
+
+    #[test]
+    fn no_two_members_share_a_key() {
+        let (mut made, one, two) = (Made::new(), SignKey::generate(&System), SignKey::generate(&System));
+        let first = bundle(1, &one, "age1one");
+        assert!(made.admit(first.clone()).is_ok() && made.admit(first).is_ok(), "once more is the same");
+        assert!(made.admit(bundle(2, &one, "age1two")).is_err(), "the signing key");
+        assert!(made.admit(bundle(2, &two, "age1one")).is_err(), "the recipient");
+        assert!(made.admit(bundle(2, &two, "age1two")).is_ok());
+        let knows = |member: u8| made.directory.knows(MemberId([member; 16]));
+        assert_eq!([1, 2, 3].map(knows), [true, true, false]);
+    }
+
+    #[test]
+    fn a_device_is_in_use_from_its_admission_to_its_removal() {
+        let (mut made, one, two) = (Made::new(), SignKey::generate(&System), SignKey::generate(&System));
+        let member = MemberId([1; 16]);
+        made.admit(bundle(1, &one, "age1one")).unwrap();
+        made.admit(bundle(1, &two, "age1two")).unwrap();
+        let directory = &mut made.directory;
+        let at = |directory: &Directory, key: &SignKey| {
+            [9, 10, 15, 20, 21].map(|at| directory.was_in_use(member, &key.public(), Instant(at)))
+        };
+        assert_eq!(at(directory, &one), [true; 5], "the roster said nothing of it");
+        directory.bound(member, &one.public(), Instant(10), Some(Instant(20)));
+        assert_eq!(at(directory, &one), [false, true, true, true, false]);
+        assert_eq!(at(directory, &two), [true; 5], "another device");
+        directory.bound(member, &two.public(), Instant(15), None);
+        assert_eq!(at(directory, &two), [false, false, true, true, true]);
+        assert_eq!(at(directory, &SignKey::generate(&System)), [false; 5]);
+        assert!(!directory.was_in_use(MemberId([2; 16]), &one.public(), Instant(15)));
+    }
+
+    #[test]
+    fn an_order_explains_what_was_lost_by_it() {
+        let (root, unit) = (SignKey::generate(&System), UnitId([4; 16]));
+        let order = Restart { vault: VAULT, at: Instant(1), gaps: vec![(UnitId([5; 16]), 99, 0), (unit, 9, 6)] };
+        let signed = root.sign(Topic::Restart, serde_json::to_vec(&order).unwrap());
+        assert_eq!(Restart::open(&signed, &root.public(), VAULT), Some(order.clone()));
+        assert_eq!(Restart::open(&signed, &root.public(), VaultId([2; 16])), None);
+        assert_eq!(Restart::open(&signed, &SignKey::generate(&System).public(), VAULT), None);
+        assert_eq!([5, 6, 7, 9, 10].map(|size| order.explains(unit, size)), [false, false, true, true, false]);
+        assert!(!order.explains(UnitId([6; 16]), 7));
+    }
+
+    #[test]
+    fn what_people_compare_is_of_the_exact_bytes() {
+        let (one, two) = (SignKey::generate(&System), SignKey::generate(&System));
+        let signed = bundle(1, &one, "age1one");
+        let whole = hash(&[b"mandatum/keys/1\0", signed.unverified_bytes()].concat()).to_string();
+        assert_eq!(bundle_fingerprint(&signed).replace('-', ""), whole[..32]);
+        assert_eq!(bundle_fingerprint(&signed).split('-').map(str::len).collect::<Vec<_>>(), [4; 8]);
+        assert_ne!(bundle_fingerprint(&signed), bundle_fingerprint(&bundle(1, &two, "age1one")));
+        assert_eq!(from_blob(&to_blob(&signed)), Some(signed));
+        assert_eq!(from_blob(&Blob(vec![7])), None);
+    }
+}

@@ -172,7 +172,7 @@ pub fn verify_extract(
     let mut audit = Audit::new(&directory, head.unit);
     let (mut records, mut leaves, mut batch) = (Vec::new(), Vec::new(), Vec::<Entry>::new());
     let checkpoint = loop {
-        let line = lines.next()?.ok_or(ExtractError::Form(lines.number + 1))?;
+        let line = lines.next()?.ok_or(ExtractError::Form(lines.number))?;
         if line.starts_with(b"{\"checkpoint\":") {
             break parse::<Tail>(&line, lines.number)?.checkpoint;
         }

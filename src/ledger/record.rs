@@ -188,6 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_where_and_not_what() {
+        let key = SignKey::generate(&System);
+        let signed = key.sign(Topic::Record, b"{\"format\": \"hunter2\"}".to_vec());
+        assert_eq!(Record::open(&signed, &key.public()), Err(RecordError::Format("line 1 column 20".into())));
+        for assurance in [Assurance::Solo, Assurance::Account, Assurance::Host] {
+            assert_eq!(serde_json::to_value(assurance).unwrap(), assurance.name());
+        }
+    }
+
+    #[test]
     fn a_record_is_opened_strictly() {
         let key = SignKey::generate(&System);
         let good = String::from_utf8(sample().encode()).unwrap();

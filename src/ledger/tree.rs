@@ -5,6 +5,7 @@
 
 use crate::crypto::Hasher;
 use crate::model::Digest;
+use std::cmp::Ordering;
 use std::convert::Infallible;
 
 /// A node with its place: level, index.
@@ -121,11 +122,10 @@ pub fn verify_consistency(old: u64, old_root: &Digest, new: u64, new_root: &Dige
     if old == 0 {
         return path.is_empty();
     }
-    if old == new {
-        return path.is_empty() && old_root == new_root;
-    }
-    if old > new {
-        return false;
+    match old.cmp(&new) {
+        Ordering::Less => {}
+        Ordering::Equal => return path.is_empty() && old_root == new_root,
+        Ordering::Greater => return false,
     }
     let with_old;
     let path = if old.is_power_of_two() {

@@ -21,7 +21,7 @@ mod forge;
 use changes::CHANGES;
 use course::Course;
 use dice::Dice;
-use mandatum::ledger::{Outcome, verify_extract};
+use mandatum::ledger::{ExtractError, Misfit, Outcome, verify_extract};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -121,6 +121,57 @@ fn two_verifiers_hold_an_earlier_checkpoint_alike() {
         let report: Value = serde_json::from_slice(&answer.stdout).unwrap();
         let covered = verified.hold_against(&note).ok().map(|held| held.size);
         assert_eq!(report["covered"].as_u64(), covered, "{note}");
+    }
+}
+
+/// What a ledger says itself of records that were lost is told beside what is missing.
+#[test]
+fn a_ledger_that_went_on_from_an_older_state_is_said_to() {
+    let dice = &mut Dice::new(7);
+    let mut course = Course::new(dice);
+    course.grow(9, dice);
+    let mut before = course.ledger.clone();
+    before.entries.extend_from_within(3..6);
+    before.seal();
+    let mut other = course.ledger.clone();
+    other.entries.swap(6, 7);
+    other.seal();
+    course.restart(9, dice);
+    let of = |ledger: &forge::Ledger| verify_extract(&ledger.write()[..], None, |_| ()).unwrap();
+    let held = |note: &str| of(&course.ledger).hold_against(note).map(|held| held.size);
+    assert_eq!(held(&course.ledger.checkpoint), Ok(10));
+    let missing = held(&before.checkpoint).unwrap_err();
+    assert_eq!(missing, Misfit::Missing { size: 12, found: 10, restarted: Some(9) });
+    assert!(missing.to_string().contains("records are missing; record 9 says"), "{missing}");
+    // Of these nine nothing was lost, so the ledger has no word for them.
+    let rewritten = held(&other.checkpoint).unwrap_err();
+    assert_eq!(rewritten, Misfit::Rewritten { size: 9, restarted: None });
+    assert!(rewritten.to_string().ends_with("history was rewritten"), "{rewritten}");
+}
+
+/// Each line of an extract that is spoilt is named by its number.
+#[test]
+fn the_line_that_was_changed_is_named() {
+    let course = course(3);
+    let file = String::from_utf8(course.ledger.write()).unwrap();
+    let lines: Vec<&str> = file.lines().collect();
+    let whole = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let form = |text: &str| match verify_extract(text.as_bytes(), None, |_| ()) {
+        Err(ExtractError::Form(number)) => number,
+        other => panic!("{:?}", other.err()),
+    };
+    assert!(verify_extract(whole(&lines).as_bytes(), None, |_| ()).is_ok());
+    for at in 0..lines.len() {
+        for bad in ["", "{}", " "] {
+            let changed = [&lines[..at], &[bad], &lines[at + 1..]].concat();
+            assert_eq!(form(&whole(&changed)), at as u64 + 1, "{bad:?}");
+        }
+        assert_eq!(form(&whole(&lines[..at])), at as u64 + 1, "cut off");
+    }
+    let count = lines.len() as u64;
+    assert_eq!(form(file.trim_end()), count, "the last line has no end");
+    for more in ["\n", "{}\n", " "] {
+        assert_eq!(form(&format!("{file}{more}")), count + 1, "{more:?}");
     }
 }
 

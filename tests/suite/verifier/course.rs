@@ -78,6 +78,14 @@ impl Course {
         course
     }
 
+    /// Says that the vault went on from an older state, in which there were so many records of this one.
+    pub fn restart(&mut self, found: u64, dice: &mut Dice) {
+        let event = Event::Restarted { known: found + 5, root: Digest([0; 32]), found };
+        let record = self.record(None, Outcome::Mandate(event), None, dice);
+        self.ledger.push(record, dice);
+        self.ledger.seal();
+    }
+
     fn deny(&mut self, dice: &mut Dice) {
         let by = dice.chance(80).then(|| *dice.one(&self.ledger.people.all()));
         let verb = *dice.one(Verb::ALL);
