@@ -303,3 +303,112 @@ impl Segment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::System;
+    use crate::model::Uptime;
+
+    const ONE: MemberId = MemberId([1; 16]);
+    const TWO: MemberId = MemberId([2; 16]);
+
+    fn core() -> Core {
+        let high = HighWater { at: Instant(1), uptime: Uptime { boot: 1, ms: 1 } };
+        let mut core = Core::generate(UnitId([9; 16]), high, &System);
+        for member in [ONE, TWO] {
+            core.apply(Change::Enrolled(member, Zeroizing::new(vec![1]), 5));
+            core.apply(Change::Failed(member, 3, Instant(8)));
+        }
+        core
+    }
+
+    fn told(core: &Core, member: MemberId) -> (Vec<u8>, u64, u32, Instant) {
+        let factor = core.factor(member).unwrap();
+        (factor.seed.to_vec(), factor.last_step, factor.failures, factor.blocked_until)
+    }
+
+    #[test]
+    fn a_second_factor_is_one_members_alone() {
+        let before = (vec![1], 5, 3, Instant(8));
+        for (change, after) in [
+            (Change::Enrolled(ONE, Zeroizing::new(vec![2]), 6), (vec![2], 6, 0, Instant(0))),
+            (Change::Accepted(ONE, 7), (vec![1], 7, 0, Instant(0))),
+            (Change::Failed(ONE, 4, Instant(9)), (vec![1], 5, 4, Instant(9))),
+        ] {
+            let mut core = core();
+            core.apply(change);
+            assert_eq!((told(&core, ONE), told(&core, TWO)), (after, before.clone()));
+            assert_eq!(core.factors.len(), 2);
+        }
+        assert!(core().factor(MemberId([3; 16])).is_none());
+    }
+
+    #[test]
+    fn a_session_ends_by_itself_by_its_member_and_by_its_device() {
+        let session = |id, member, until, used| Session {
+            id: SessionId([id; 16]),
+            member,
+            until: Instant(until),
+            used: Instant(used),
+            key: Digest([id; 32]),
+        };
+        let left = |changes: Vec<Change>| {
+            let mut core = core();
+            for change in
+                [session(1, ONE, 100, 0), session(2, TWO, 50, 0)].map(Change::Began).into_iter().chain(changes)
+            {
+                core.apply(change);
+            }
+            core.sessions.iter().map(|session| (session.id.0[0], session.used.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(left(vec![]), [(1, 0), (2, 0)]);
+        assert_eq!(left(vec![Change::Used(SessionId([2; 16]), Instant(7))]), [(1, 0), (2, 7)]);
+        assert_eq!(left(vec![Change::Over(SessionId([2; 16]))]), [(1, 0)]);
+        assert_eq!(left(vec![Change::AllOver(ONE)]), [(2, 0)]);
+        assert_eq!(left(vec![Change::KeyGone(Digest([1; 32]))]), [(2, 0)]);
+        // One that is over goes when the next one begins; over is what has reached its end.
+        assert_eq!(left(vec![Change::Began(session(3, ONE, 100, 49))]), [(1, 0), (2, 0), (3, 49)]);
+        assert_eq!(left(vec![Change::Began(session(3, ONE, 100, 50))]), [(1, 0), (3, 50)]);
+    }
+
+    #[test]
+    fn a_rollback_is_over_when_it_is_said_to_be() {
+        let mut core = core();
+        let head = Segment::new(UnitId([4; 16])).head;
+        core.apply(Change::Shown(UnitId([4; 16]), head));
+        assert!(core.rolled_back && core.shown == [(UnitId([4; 16]), head)]);
+        core.apply(Change::RolledBack(true));
+        assert!(core.rolled_back && core.shown.len() == 1);
+        core.apply(Change::RolledBack(false));
+        assert!(!core.rolled_back && core.shown.is_empty());
+    }
+
+    #[test]
+    fn a_unit_takes_what_is_its_own() {
+        let (unit, one, two) = (UnitId([4; 16]), GrantId([5; 16]), GrantId([6; 16]));
+        let key = |byte| Key::from_slice(&[byte; 32]).unwrap();
+        let mut segment = Segment::new(unit);
+        assert_eq!(segment.earliest(), Instant::MAX);
+        segment.apply(Change::Opened { unit, state_key: key(1), evidence_key: key(2) });
+        segment.apply(Change::Granted(unit, one, key(3), Instant(300)));
+        segment.apply(Change::Granted(unit, two, key(4), Instant(400)));
+        assert!(segment.state_key == Some(key(1)) && segment.evidence_key == Some(key(2)));
+        assert!(segment.grant(one) == Some(&key(3)) && segment.grant(two) == Some(&key(4)));
+        assert!(segment.grant(GrantId([7; 16])).is_none());
+        assert_eq!(segment.earliest(), Instant(300));
+        segment.apply(Change::Ends(unit, two, Instant(200)));
+        assert_eq!(segment.grants.iter().map(|(.., until)| until.0).collect::<Vec<_>>(), [300, 200]);
+        segment.apply(Change::Term(unit, Instant(100)));
+        assert_eq!((segment.term_until, segment.earliest()), (Instant(100), Instant(100)));
+        segment.apply(Change::Retain(unit, Instant(50)));
+        assert_eq!((segment.retain_until, segment.earliest()), (Instant(50), Instant(50)));
+        segment.evidence_key = None;
+        assert_eq!(segment.earliest(), Instant(100), "without evidence there is none to end");
+        segment.apply(Change::Rekeyed(unit, key(5)));
+        assert!(segment.next_state_key == Some(key(5)) && segment.state_key == Some(key(1)));
+        let head = Head { size: 1, root: Digest([8; 32]), state: Digest([9; 32]) };
+        segment.apply(Change::Head(unit, head));
+        assert_eq!(segment.head, head);
+    }
+}
