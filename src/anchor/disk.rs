@@ -119,3 +119,29 @@ impl StateLock {
         Ok(Self(file))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What cannot be reached is not taken for what is not there.
+    #[test]
+    fn only_what_is_not_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, absent) = (dir.path().join("file"), dir.path().join("absent"));
+        RealDisk.write(&file, b"content").unwrap();
+        assert_eq!(RealDisk.read(&file, 3, 2).unwrap(), Some(b"te".to_vec()));
+        assert_eq!((RealDisk.read(&absent, 0, 1).unwrap(), RealDisk.len(&absent).unwrap()), (None, 0));
+        assert!(RealDisk.remove(&absent).is_ok() && RealDisk.len(&file).unwrap() == 7);
+        // Below a file there is no directory.
+        let beyond = file.join("beyond");
+        assert!(RealDisk.read(&beyond, 0, 1).is_err() && RealDisk.len(&beyond).is_err());
+        assert!(RealDisk.remove(&beyond).is_err());
+        assert!(RealDisk.sync(&file).is_ok() && RealDisk.sync(&absent).is_err());
+        assert!(RealDisk.sync_dir(dir.path()).is_ok() && RealDisk.sync_dir(&absent).is_err());
+        RealDisk.write_at(&file, 5, b"ed once").unwrap();
+        RealDisk.cut(&file, 7).unwrap();
+        assert_eq!(RealDisk.read(&file, 0, 99).unwrap(), Some(b"conteed".to_vec()));
+        assert!(RealDisk.remove(&file).is_ok() && !file.exists());
+    }
+}

@@ -155,3 +155,39 @@ pub fn replace(home: &Home, bytes: &[u8]) -> Result<(), AnchorError> {
     home.disk.sync_dir(&home.dir)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::core::Change;
+    use super::super::disk::RealDisk;
+    use super::*;
+    use crate::crypto::System;
+    use crate::model::{HighWater, Instant, Uptime};
+
+    /// A part of an older file of the same epoch opens by its key; that it is not the part that belongs here is told by
+    /// its place.
+    #[test]
+    fn a_part_of_an_older_file_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, unit) = (path(dir.path()), UnitId([2; 16]));
+        let (header, key) = (Header { vault: VaultId([1; 16]), epoch: 1, generation: 1 }, Key::generate(&System));
+        let high = HighWater { at: Instant(1), uptime: Uptime { boot: 1, ms: 1 } };
+        let core = Core::generate(UnitId([9; 16]), high, &System);
+        let encoded = |until| {
+            let mut segment = Segment::new(unit);
+            segment.apply(Change::Term(unit, Instant(until)));
+            encode(&header, &key, &core, &[segment], &System)
+        };
+        let opened = |bytes: &[u8]| {
+            RealDisk.write(&path, bytes).unwrap();
+            let (_, places) = read_core(&RealDisk, &path, &header, &key).unwrap();
+            let (place, len) = (&places[&unit], usize::try_from(places[&unit].len).unwrap());
+            (len, read_segment(&RealDisk, &path, &header, &key, unit, place).map(|segment| segment.term_until))
+        };
+        let (old, new) = (encoded(100), encoded(101));
+        let (len, until) = opened(&new);
+        assert!(matches!(until, Ok(Instant(101))) && matches!(opened(&old), (_, Ok(Instant(100)))));
+        let spliced = [&new[..new.len() - len], &old[old.len() - len..]].concat();
+        assert!(matches!(opened(&spliced), (_, Err(AnchorError::Corrupt))));
+    }
+}

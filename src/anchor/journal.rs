@@ -156,3 +156,48 @@ impl Journal {
         self.len > SHORT && self.len > LONG.min(file_len() / 8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::RealDisk;
+    use super::*;
+    use crate::crypto::System;
+    use crate::model::VaultId;
+
+    fn journal(path: &Path, len: u64, blocks: u64) -> Journal {
+        Journal { path: path.to_path_buf(), len, blocks, frames: 0, torn: false }
+    }
+
+    #[test]
+    fn a_journal_is_long_by_its_own_length_and_by_what_rewriting_costs() {
+        let of = |len| journal(Path::new(""), len, 0);
+        let long = |len, file_len| of(len).is_long(|| file_len);
+        assert_eq!([16 * 1024, 16 * 1024 + 1].map(|len| long(len, 0)), [false, true]);
+        assert_eq!([20_000, 20_001].map(|len| long(len, 160_000)), [false, true]);
+        assert_eq!([64 * 1024, 64 * 1024 + 1].map(|len| long(len, u64::MAX)), [false, true]);
+        let mib = 1024 * 1024;
+        assert_eq!([4 * mib, 4 * mib + 1].map(|len| of(len).is_too_long()), [false, true]);
+    }
+
+    #[test]
+    fn the_file_grows_by_whole_blocks_and_only_where_it_must() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let (header, key) = (Header { vault: VaultId([1; 16]), epoch: 1, generation: 1 }, Key::generate(&System));
+        // From a journal of this length, in so many blocks: its end, and the length of the file.
+        let appended = |len, blocks| {
+            let _ = std::fs::remove_file(&path);
+            let mut journal = journal(&path, len, blocks);
+            journal.append(&RealDisk, &header, &key, &vec![Change::Counted(1)], &System).unwrap();
+            let end = journal.len;
+            assert_eq!(end % 8, 0);
+            (end, RealDisk.len(&path).unwrap())
+        };
+        let (frame, _) = appended(0, 1024);
+        let mib = 1024 * 1024;
+        assert_eq!(appended(0, frame), (frame, frame), "it fits");
+        assert_eq!(appended(0, frame - 1), (frame, frame + 16 * 1024));
+        assert_eq!(appended(32 * 1024, 0), (32 * 1024 + frame, 2 * (32 * 1024 + frame)));
+        assert_eq!(appended(2 * mib, 0), (2 * mib + frame, 3 * mib + frame));
+    }
+}
