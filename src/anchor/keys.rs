@@ -207,3 +207,26 @@ fn blank(path: &Path) -> std::io::Result<()> {
     std::io::Write::write_all(&mut file, &[0; 40])?;
     file.sync_data()
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+    #[test]
+    fn a_key_file_is_a_plain_file_for_this_account_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, path) = (Key::absent(), dir.path().join("key"));
+        let keys = FileKeys::new(path.clone());
+        assert!(keys.read(Slot::Current).unwrap().is_none());
+        keys.write(Slot::Current, 7, &key).unwrap();
+        assert!(keys.read(Slot::Current).unwrap() == Some((7, key)));
+        let refused = |slot| keys.read(slot).err().is_some_and(|error| error.to_string().contains("plain file"));
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        assert!(refused(Slot::Current));
+        std::fs::DirBuilder::new().mode(0o700).create(dir.path().join("key.next")).unwrap();
+        assert!(refused(Slot::Next), "a directory");
+        assert_eq!(FileKeys::new("key".into()).dir(), Path::new("."));
+        assert_eq!(keys.dir(), dir.path());
+    }
+}

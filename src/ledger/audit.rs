@@ -495,11 +495,9 @@ mod tests {
         }
     }
 
-    /// The agency's own ledger, from its first record.
-    #[test]
-    fn the_roster_is_folded_and_held_to_its_requests() {
-        let (root, broker) = (SignKey::generate(&System), SignKey::generate(&System));
-        let (owner, event, _) = founded();
+    /// The owner and the broker's key, under a root of their own.
+    fn directory(owner: &SignKey, broker: &SignKey) -> Directory {
+        let root = SignKey::generate(&System);
         let charter = Charter {
             vault: VAULT,
             number: 1,
@@ -510,10 +508,46 @@ mod tests {
         };
         let charter = root.sign(Topic::Charter, serde_json::to_vec(&charter).unwrap());
         let mut directory = Directory::new(root.public(), &[charter]).unwrap();
-        let bundle = signed(&bundle(OWNER, &owner), &owner);
-        let admission = Admission { bundle, roles: [Role::Owner].into(), by: None };
+        let admission =
+            Admission { bundle: signed(&bundle(OWNER, owner), owner), roles: [Role::Owner].into(), by: None };
         directory.admit(&root.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap())).unwrap();
+        directory
+    }
 
+    /// What is believed of a request depends on when its device was in use, and on which ledger it is about.
+    #[test]
+    fn a_request_is_of_a_device_in_use_and_about_its_ledger() {
+        let (owner, ..) = founded();
+        let mut directory = directory(&owner, &SignKey::generate(&System));
+        directory.bound(OWNER, &owner.public(), Instant(4), Some(Instant(6)));
+        let checks = |change: &dyn Fn(&mut Record)| {
+            let mut record = record(Some(Verb::Status), json!({}), Outcome::Refused, &owner);
+            change(&mut record);
+            check_request(&record, &directory)
+        };
+        assert!(checks(&|_| ()));
+        assert!(checks(&|record| record.at = Instant(6)) && !checks(&|record| record.at = Instant(7)));
+        assert!(!checks(&|record| record.at = Instant(3)), "before the device was there");
+        let suspect = |record: &mut Record| (record.at, record.clock) = (Instant(3), ClockMark::Suspect);
+        assert!(checks(&suspect), "the time of a clock that was not believed says nothing");
+        let about = |unit: UnitId, ledger: UnitId| {
+            checks(&|record| {
+                let body = json!({"vault": VAULT, "member": OWNER, "verb": Verb::Status, "ask": {}, "unit": unit});
+                record.request = Some(owner.sign(Topic::Request, serde_json::to_vec(&body).unwrap()));
+                record.unit = ledger;
+            })
+        };
+        let (one, two) = (UnitId([8; 16]), UnitId([9; 16]));
+        assert!(about(one, one) && !about(one, two) && !about(UNIT, one));
+        assert!(about(UNIT, UNIT) && about(one, UNIT), "the agency's own ledger holds what was refused elsewhere");
+    }
+
+    /// The agency's own ledger, from its first record.
+    #[test]
+    fn the_roster_is_folded_and_held_to_its_requests() {
+        let broker = SignKey::generate(&System);
+        let (owner, event, _) = founded();
+        let directory = directory(&owner, &broker);
         let invite = Outcome::Roster(RosterEvent::Invited { invited: invited(None), until: Instant(9) });
         let audit = |records: Vec<Record>| {
             let entries: Vec<Entry> = (0..)
