@@ -146,3 +146,20 @@ pub(super) fn check_holds(keys: &dyn EpochKeys, slot: Slot, epoch: u64, key: &Ke
         _ => Err(KeysError::Unfaithful),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_nothing_to_destroy_where_every_list_is_empty() {
+        let unit = UnitId([1; 16]);
+        let some = [
+            Destroy { grants: vec![(unit, GrantId([2; 16]))], ..Destroy::default() },
+            Destroy { members: vec![MemberId([3; 16])], ..Destroy::default() },
+            Destroy { state_keys: vec![unit], ..Destroy::default() },
+            Destroy { evidence: vec![unit], ..Destroy::default() },
+        ];
+        assert!(Destroy::default().is_empty() && !some.iter().any(Destroy::is_empty));
+    }
+}

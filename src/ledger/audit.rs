@@ -317,7 +317,7 @@ fn asks_for(record: &Record, body: &serde_json::Value) -> bool {
         (Outcome::Mandate(Event::CodeReleased { credential, grant, .. }), Some(Verb::Code)) => {
             asked(credential.to_string(), grant.to_string())
         }
-        (Outcome::Mandate(Event::Released { .. } | Event::CodeReleased { .. }), _) => false,
+        // By any other verb nothing is released: `follows_request`.
         _ => true,
     }
 }

@@ -225,3 +225,18 @@ impl<R: BufRead> Lines<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_up_to_the_limit() {
+        let of = |len: u64| {
+            let line = io::Read::take(io::repeat(b'x'), len);
+            Lines { input: io::BufReader::new(io::Read::chain(line, &b"\n"[..])), number: 0 }.next()
+        };
+        assert_eq!(of(LINE_MAX - 1).unwrap().map(|line| line.len() as u64), Some(LINE_MAX - 1));
+        assert!(matches!(of(LINE_MAX), Err(ExtractError::Form(1))));
+    }
+}
