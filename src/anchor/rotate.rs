@@ -149,7 +149,43 @@ pub(super) fn check_holds(keys: &dyn EpochKeys, slot: Slot, epoch: u64, key: &Ke
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Core, FileKeys, RealDisk};
     use super::*;
+    use crate::crypto::System;
+    use crate::model::{HighWater, Uptime, VaultId};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_unit_is_kept_while_any_key_of_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Arc::new(FileKeys::new(dir.path().join("key")));
+        let home = Home { dir: dir.path().into(), disk: Arc::new(RealDisk), keys, entropy: Arc::new(System) };
+        let high = HighWater { at: Instant(1), uptime: Uptime { boot: 1, ms: 1 } };
+        let core = Core::generate(UnitId([9; 16]), high, &System);
+        let unit = |number| UnitId([number; 16]);
+        let segment = |number, state, evidence| {
+            let key = |is: bool| is.then(Key::absent);
+            Segment { state_key: key(state), evidence_key: key(evidence), ..Segment::new(unit(number)) }
+        };
+        let segments = vec![segment(1, true, true), segment(2, false, true), segment(3, true, false)];
+        let mut anchor = Anchor::create(&home, VaultId([1; 16]), core, segments).unwrap();
+        assert_eq!(anchor.units(), [1, 2, 3].map(unit));
+        anchor.rotate(&Destroy { evidence: vec![unit(1)], ..Destroy::default() }).unwrap();
+        assert_eq!(anchor.units(), [1, 2, 3].map(unit));
+        anchor.rotate(&Destroy { evidence: vec![unit(2)], state_keys: vec![unit(1)], ..Destroy::default() }).unwrap();
+        assert_eq!(anchor.units(), [3].map(unit));
+    }
+
+    #[test]
+    fn a_slot_holds_what_was_written_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = FileKeys::new(dir.path().join("key"));
+        let (key, other) = (Key::generate(&System), Key::generate(&System));
+        keys.write(Slot::Current, 7, &key).unwrap();
+        let holds = |epoch, key| check_holds(&keys, Slot::Current, epoch, key).is_ok();
+        assert!(holds(7, &key) && !holds(8, &key) && !holds(7, &other));
+        assert!(check_holds(&keys, Slot::Next, 7, &key).is_err());
+    }
 
     #[test]
     fn there_is_nothing_to_destroy_where_every_list_is_empty() {

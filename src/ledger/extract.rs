@@ -213,15 +213,15 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line without its end; none at the end. A last line without an end, and an empty one, are refused.
+    /// The next line without its end; none at the end. A last line without an end is refused.
     fn next(&mut self) -> Result<Option<Vec<u8>>, ExtractError> {
         let mut line = Vec::new();
-        let read = io::Read::take(&mut self.input, LINE_MAX).read_until(b'\n', &mut line)?;
+        io::Read::take(&mut self.input, LINE_MAX).read_until(b'\n', &mut line)?;
         self.number += 1;
         match line.pop() {
-            None if read == 0 => Ok(None),
-            Some(b'\n') if !line.is_empty() => Ok(Some(line)),
-            _ => Err(ExtractError::Form(self.number)),
+            None => Ok(None),
+            Some(b'\n') => Ok(Some(line)),
+            Some(_) => Err(ExtractError::Form(self.number)),
         }
     }
 }

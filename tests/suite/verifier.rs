@@ -160,7 +160,10 @@ fn the_line_that_was_changed_is_named() {
         Err(ExtractError::Form(number)) => number,
         other => panic!("{:?}", other.err()),
     };
-    assert!(verify_extract(whole(&lines).as_bytes(), None, |_| ()).is_ok());
+    let root = verify_extract(whole(&lines).as_bytes(), None, |_| ()).unwrap().root;
+    assert!(verify_extract(file.as_bytes(), Some(&root), |_| ()).is_ok());
+    let other = verify_extract(file.as_bytes(), Some("34dd-8945-0b67-2065-b5d7-f00a-0d00-80fa"), |_| ()).err();
+    assert!(matches!(other, Some(ExtractError::Root { found, .. }) if found == root));
     for at in 0..lines.len() {
         for bad in ["", "{}", " "] {
             let changed = [&lines[..at], &[bad], &lines[at + 1..]].concat();
