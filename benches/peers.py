@@ -1,8 +1,9 @@
 """Runs commands in turns and prints what they took: lines of WORK TAB TOOL TAB ARGUMENT TAB ... from standard input.
 
-Wall and processor time are of the whole process with its children (wait4); memory is its largest resident set. Round 0
-warms up and does not count. "{}" in an argument is the number of the round; a command that begins with `once`, or that
-can only be done once, has one round. Times are medians in milliseconds.
+Wall and processor time are of the whole process with its children (wait4), medians in milliseconds. Round 0 warms up;
+its times do not count, and memory is measured there, by GNU time where that is installed: a process that this one
+starts would count this one's own. "{}" in an argument is the number of the round; a command that begins with `once` has
+one round, and what revokes has three and none to warm up with.
 """
 
 import os
@@ -12,8 +13,11 @@ import sys
 import time
 
 
+TIME = "/usr/bin/time"
+
+
 def run(command, number):
-    """One process: wall seconds, processor seconds, peak KiB."""
+    """One process: wall seconds, processor seconds."""
     argv = [part.replace("{}", str(number)) for part in command]
     begun = time.perf_counter()
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -25,7 +29,17 @@ def run(command, number):
     if status:
         print(f"failed, and left out: {' '.join(argv)}", file=sys.stderr)
         return None
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def peak(command, number):
+    """The largest resident set of one process or one of its children, MiB; none where it cannot be told."""
+    argv = [TIME, "-f", "%M", "-o", "/dev/stderr"] + [part.replace("{}", str(number)) for part in command]
+    if not os.path.exists(TIME):
+        return None
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True)
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    return int(last[0]) / 1024 if done.returncode == 0 and last and last[0].isdigit() else None
 
 
 def main():
@@ -36,18 +50,20 @@ def main():
         once = command[0] == "once"
         people = work.startswith("revoke")
         most = 1 if once else 3 if people else rounds
-        items.append({"work": work, "tool": tool, "command": command[once:], "most": most, "took": []})
+        items.append({"work": work, "tool": tool, "command": command[once:], "most": most, "took": [], "peak": None})
     print(f"load before: {os.getloadavg()[0]:.1f}", file=sys.stderr)
     for number in range(rounds + 1):
         print(f"round {number} of {rounds}", file=sys.stderr)
         for item in items:
             # What takes something away has no round to warm up with.
             warms_up = number == 0 and not item["work"].startswith("revoke")
-            if warms_up or 1 <= number <= item["most"]:
+            if warms_up:
+                item["peak"] = peak(item["command"], number)
+            elif 1 <= number <= item["most"]:
                 took = run(item["command"], number)
                 if took is None:
                     item["most"] = 0
-                elif number > 0:
+                else:
                     item["took"].append(took)
     items = [item for item in items if item["took"]]
     print("| work | tool | wall ms | CPU ms | memory MiB | as long as mandatum |\n|---|---|---|---|---|---|")
@@ -58,7 +74,8 @@ def main():
         for item in sorted(group, key=lambda item: item["tool"] != "mandatum"):
             wall = median(item, 0)
             ratio = "" if item["tool"] == "mandatum" or own is None else f"{wall / own:.1f} ×"
-            cells = [work, item["tool"], f"{wall * 1e3:.1f}", f"{median(item, 1) * 1e3:.1f}", f"{median(item, 2) / 1024:.0f}", ratio]
+            memory = "" if item["peak"] is None else f"{item['peak']:.0f}"
+            cells = [work, item["tool"], f"{wall * 1e3:.1f}", f"{median(item, 1) * 1e3:.1f}", memory, ratio]
             print("| " + " | ".join(cells) + " |")
     print(f"load after: {os.getloadavg()[0]:.1f}", file=sys.stderr)
 

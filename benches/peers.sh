@@ -74,7 +74,7 @@ measure_vault() {
     item "one code of $size" mandatum "${call[@]}" code "Op$last/CRM/n0" --purpose leads
     item "list $size" mandatum "${call[@]}" credential list
     item "add to $size" mandatum "${call[@]}" credential add "Op0/CRM/new{}" --user login --generate --totp-unknown
-    [ "$size" != 1000 ] || item "revoke one person from 1000" mandatum "${call[@]}" revoke "P{}"
+    [ "$size" != 1000 ] || item "revoke one person from 1000" mandatum "${call[@]}" revoke "P{}" --all
 }
 
 prepare_mandatum() {

@@ -149,26 +149,57 @@ pub(super) fn check_holds(keys: &dyn EpochKeys, slot: Slot, epoch: u64, key: &Ke
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Core, FileKeys, RealDisk};
+    use super::super::{Change, Core, FileKeys, RealDisk};
     use super::*;
     use crate::crypto::System;
     use crate::model::{HighWater, Uptime, VaultId};
     use std::sync::Arc;
 
+    fn made(dir: &std::path::Path, segments: Vec<Segment>) -> (Home, Anchor) {
+        let keys = Arc::new(FileKeys::new(dir.join("key")));
+        let home = Home { dir: dir.into(), disk: Arc::new(RealDisk), keys, entropy: Arc::new(System) };
+        let high = HighWater { at: Instant(1), uptime: Uptime { boot: 1, ms: 1 } };
+        let core = Core::generate(UnitId([9; 16]), high, &System);
+        let anchor = Anchor::create(&home, VaultId([1; 16]), core, segments).unwrap();
+        (home, anchor)
+    }
+
+    #[test]
+    fn what_is_supposed_is_forgotten_with_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, mut anchor) = made(dir.path(), Vec::new());
+        anchor.note(vec![Change::Counted(4)]).unwrap();
+        anchor.suppose(vec![Change::Counted(5)]);
+        assert_eq!((anchor.core().counter, Anchor::open(&home).unwrap().core().counter), (5, 4));
+        assert!(anchor.segment(UnitId([8; 16])).unwrap().is_none(), "nothing was said of it");
+    }
+
+    #[test]
+    fn a_process_that_stays_lets_its_journal_grow() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, mut anchor) = made(dir.path(), Vec::new());
+        let was_rewritten = |anchor: &mut Anchor| {
+            let before = anchor.header.generation;
+            anchor.note(vec![Change::Unfinished(vec![UnitId([7; 16]); 2000])]).unwrap();
+            anchor.header.generation != before
+        };
+        assert!(was_rewritten(&mut anchor));
+        anchor.stay();
+        assert!(!was_rewritten(&mut anchor));
+        anchor.rotate(&Destroy::default()).unwrap();
+        assert!(!was_rewritten(&mut anchor), "it still stays");
+    }
+
     #[test]
     fn a_unit_is_kept_while_any_key_of_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        let keys = Arc::new(FileKeys::new(dir.path().join("key")));
-        let home = Home { dir: dir.path().into(), disk: Arc::new(RealDisk), keys, entropy: Arc::new(System) };
-        let high = HighWater { at: Instant(1), uptime: Uptime { boot: 1, ms: 1 } };
-        let core = Core::generate(UnitId([9; 16]), high, &System);
         let unit = |number| UnitId([number; 16]);
         let segment = |number, state, evidence| {
             let key = |is: bool| is.then(Key::absent);
             Segment { state_key: key(state), evidence_key: key(evidence), ..Segment::new(unit(number)) }
         };
         let segments = vec![segment(1, true, true), segment(2, false, true), segment(3, true, false)];
-        let mut anchor = Anchor::create(&home, VaultId([1; 16]), core, segments).unwrap();
+        let (_, mut anchor) = made(dir.path(), segments);
         assert_eq!(anchor.units(), [1, 2, 3].map(unit));
         anchor.rotate(&Destroy { evidence: vec![unit(1)], ..Destroy::default() }).unwrap();
         assert_eq!(anchor.units(), [1, 2, 3].map(unit));
