@@ -191,9 +191,10 @@ mod tests {
             journal.append(&RealDisk, &header, &key, &vec![Change::Counted(1)], &System).unwrap();
             let end = journal.len;
             assert_eq!(end % 8, 0);
-            (end, RealDisk.len(&path).unwrap())
+            assert_eq!(journal.blocks, RealDisk.len(&path).unwrap());
+            (end, journal.blocks)
         };
-        let (frame, _) = appended(0, 1024);
+        let (frame, _) = appended(0, 0);
         let mib = 1024 * 1024;
         assert_eq!(appended(0, frame), (frame, frame), "it fits");
         assert_eq!(appended(0, frame - 1), (frame, frame + 16 * 1024));
