@@ -74,6 +74,8 @@ pub struct OperatorCheckpoint {
 pub struct NoticesReport {
     /// Whether anything is configured.
     pub configured: bool,
+    /// Whether another round was under way, to which this one left everything.
+    pub busy: bool,
     /// The notices that are due now.
     pub due: Vec<Notice>,
     /// Letters that were taken by the mail server: notices count as one.

@@ -21,6 +21,9 @@ pub fn notices(context: &mut Context<'_, '_>, args: Args) -> Result<(), Failure>
     let places = context.places()?;
     let report = context.edge.host.notices(&places, args.dry_run)?;
     context.result(&report, || {
+        if report.busy {
+            return "Another round is under way: nothing was looked at, everything is left to it.".to_owned();
+        }
         let mut text = if report.due.is_empty() { "Nothing is due.".to_owned() } else { due_table(&report.due) };
         if !args.dry_run {
             text.push_str(&format!(

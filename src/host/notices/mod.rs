@@ -60,7 +60,9 @@ impl Notices {
     pub fn tick(&self) -> Result<NoticesReport, Refusal> {
         let report = NoticesReport { configured: true, ..NoticesReport::default() };
         // Two hosts' rounds at once would say everything twice; whoever comes second leaves it to the first.
-        let Some(_alone) = places::try_lock(&self.state, "notices.lock")? else { return Ok(report) };
+        let Some(_alone) = places::try_lock(&self.state, "notices.lock")? else {
+            return Ok(NoticesReport { busy: true, ..report });
+        };
         let (today, notices) = overdue_only(self.broker.notices()?)?;
         let mut round = Round { notices: self, memory: Memory::read(&self.state)?, now: self.clock.now(), report };
         round.memory.begin_round(&notices, round.now);

@@ -116,7 +116,7 @@ fn a_kept_checkpoint_that_does_not_fit_fails_the_verification() {
 
 fn month(world: &World, notices: &mandatum::host::Notices, day: &str) -> mandatum::api::NoticesReport {
     world.clock.pass_to(super::at(world, day) + 9 * 60 * super::MINUTE);
-    notices.tick().unwrap()
+    super::tick(notices)
 }
 
 /// Once a month each configured operator gets the signed head of their own ledger, as a file and by mail; a later
@@ -142,7 +142,7 @@ fn an_operator_gets_a_checkpoint_each_month() {
     assert_eq!((letters.len(), &letters[0].to[..]), (1, &["<client@romashka.example>".to_owned()][..]));
     std::fs::create_dir(&folder).unwrap();
     world.clock.pass(super::MINUTE);
-    assert_eq!(notices.tick().unwrap().checkpoints, 1);
+    assert_eq!(super::tick(&notices).checkpoints, 1);
     assert!(server.letters().is_empty(), "the letter that was taken is not sent again");
     let name = "Romashka-17_2026-2026-03-03.mandatum-checkpoint";
     let file = folder.join(name);
