@@ -5,8 +5,8 @@
 //! revocation that was acknowledged is final, keys are dead where the records say so, and the next release works.
 //!
 //! Needs strace, and a kernel keyring that keeps a session; where one is missing the test says so loudly and proves
-//! nothing. `MANDATUM_TEST_FAULTS=full` tries every point instead of a spread of them, and a number so many; `docs/testing.md` says how long
-//! that takes and what it found.
+//! nothing. `MANDATUM_TEST_FAULTS=full` tries every point instead of a spread of them, and a number so many;
+//! `docs/testing.md` says how long that takes and what it found.
 
 mod calls;
 mod power;
@@ -130,10 +130,13 @@ impl Bench {
         Some(bench)
     }
 
-    /// A program that works on this vault as a member, or is the vault's own. It can ask nobody.
+    /// A program that works on this vault as a member, or is the vault's own. It can ask nobody: it has no terminal,
+    /// also where the tests have one.
     pub fn program(&self, program: impl AsRef<std::ffi::OsStr>, member: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new("setsid");
         command
+            .arg("--wait")
+            .arg(program)
             .env("MANDATUM_VAULT", self.world.path("vault"))
             .env("MANDATUM_STATE", self.world.path("state"))
             .env("MANDATUM_MEMBER", member)
