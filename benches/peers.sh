@@ -222,4 +222,4 @@ prepare_pass
 prepare_keepassxc
 prepare_openbao
 prepare_mandatum
-printf "%s\n" "${items[@]}" | python3 benches/peers.py "$ROUNDS"
+printf '%s\n' "${items[@]}" | python3 benches/peers.py "$ROUNDS"

@@ -82,6 +82,14 @@ fn compare_changes_of(seed: u64, foreign: &Course, other: &Other) -> Course {
     course
 }
 
+/// The same ledger with other entries, sealed anew.
+fn with(ledger: &forge::Ledger, change: impl FnOnce(&mut Vec<mandatum::ledger::Entry>)) -> forge::Ledger {
+    let mut ledger = ledger.clone();
+    change(&mut ledger.entries);
+    ledger.seal();
+    ledger
+}
+
 /// An earlier checkpoint fits, or does not, by both: of fewer records, of more, of others, changed, of another ledger.
 #[test]
 fn two_verifiers_hold_an_earlier_checkpoint_alike() {
@@ -89,15 +97,9 @@ fn two_verifiers_hold_an_earlier_checkpoint_alike() {
     let dir = tempfile::tempdir().unwrap();
     let (mut course, other) = (Course::new(&mut Dice::new(7)), course(8));
     course.grow(9, &mut Dice::new(7));
-    let mut earlier = course.ledger.clone();
-    earlier.entries.truncate(5);
-    earlier.seal();
-    let mut others = course.ledger.clone();
-    others.entries.swap(1, 2);
-    others.seal();
-    let mut longer = course.ledger.clone();
-    longer.entries.push(course.ledger.entries[0].clone());
-    longer.seal();
+    let earlier = with(&course.ledger, |entries| entries.truncate(5));
+    let others = with(&course.ledger, |entries| entries.swap(1, 2));
+    let longer = with(&course.ledger, |entries| entries.push(entries[0].clone()));
     let whole = course.ledger.checkpoint.clone();
     let notes = [
         (true, whole.clone()),
@@ -130,12 +132,8 @@ fn a_ledger_that_went_on_from_an_older_state_is_said_to() {
     let dice = &mut Dice::new(7);
     let mut course = Course::new(dice);
     course.grow(9, dice);
-    let mut before = course.ledger.clone();
-    before.entries.extend_from_within(3..6);
-    before.seal();
-    let mut other = course.ledger.clone();
-    other.entries.swap(6, 7);
-    other.seal();
+    let before = with(&course.ledger, |entries| entries.extend_from_within(3..6));
+    let other = with(&course.ledger, |entries| entries.swap(6, 7));
     course.restart(9, dice);
     let of = |ledger: &forge::Ledger| verify_extract(&ledger.write()[..], None, |_| ()).unwrap();
     let held = |note: &str| of(&course.ledger).hold_against(note).map(|held| held.size);
