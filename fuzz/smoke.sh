@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every fuzz target for its share of a minute, from the seeds in fuzz/corpus. Needs the nightly toolchain and
-# cargo-fuzz; says so and does nothing where they are not there. MANDATUM_FUZZ_SECONDS is how long all of them take.
+# cargo-fuzz; says so and does nothing where they are not there. MANDATUM_FUZZ_SECONDS is the time of one core that all
+# of them take; as many run at once as there are cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -24,15 +25,20 @@ CARGO_TARGET_DIR="$target_dir" cargo +nightly fuzz build --fuzz-dir . --target "
     --codegen-units 16
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-for target in "${targets[@]}"; do
-    mkdir "$scratch/$target"
-    # New inputs go with the scratch directory; one that breaks a target is kept beside the build.
-    if ! "$target_dir/$triple/release/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
-        -max_len=65536 -print_final_stats=1 -artifact_prefix="$target_dir/$target-" "$scratch/$target" "corpus/$target" \
-        >"$scratch/log" 2>&1; then
-        tail -n 60 "$scratch/log"
-        echo "$target broke; move the file named above into fuzz/corpus/$target, and mend what it broke"
-        exit 1
+
+# fuzz TARGET: for its share of the time. New inputs go with the scratch directory; one that breaks the target is kept
+# beside the build.
+fuzz() {
+    mkdir "$scratch/$1"
+    if ! "$target_dir/$triple/release/$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=65536 \
+        -print_final_stats=1 -artifact_prefix="$target_dir/$1-" "$scratch/$1" "corpus/$1" >"$scratch/$1.log" 2>&1; then
+        tail -n 60 "$scratch/$1.log"
+        echo "$1 broke; move the file named above into fuzz/corpus/$1, and mend what it broke"
+        return 1
     fi
-    echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/log") runs in $seconds s"
-done
+    echo "$1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/$1.log") runs in $seconds s"
+}
+export -f fuzz
+export scratch target_dir triple seconds
+# shellcheck disable=SC2016 # expanded by the inner shell
+printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -euo pipefail -c 'fuzz "$1"' fuzz

@@ -4,7 +4,7 @@
 use mandatum::agent::revocation::Wire;
 use mandatum::agent::{KernelKeys, System};
 use mandatum::api::Host;
-use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, lock_memory, over_network, own_from_stdin};
+use mandatum::cli::{Cli, Edge, OWNER_COMMAND, RealTerminal, hand_over, lock_memory, over_network, own_from_stdin};
 use mandatum::host::{LocalHost, SystemClock};
 use mandatum::model::Clock;
 use std::process::ExitCode;
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         wait: &std::thread::sleep,
         wire: Wire::new,
         reach: &over_network,
+        hand_over,
         demo: Some(&demo),
     };
     ExitCode::from(cli.run(&mut edge))

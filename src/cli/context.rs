@@ -9,8 +9,9 @@ use crate::agent::{
 use crate::api::{Gate, Host, Places};
 use crate::model::{Blob, Clock, Date, Deny, Instant, Name, Nonce, SessionId, Text, VaultId, Zone};
 use crate::paperwork::Lang;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ pub struct Edge<'a> {
     pub wire: fn() -> Wire,
     /// Reaches the broker of a profile.
     pub reach: &'a Reach<'a>,
+    /// Hands over to a command.
+    pub hand_over: HandOver,
     /// Makes an edge with another clock, for the demo: what it runs is this program on its own vault.
     pub demo: Option<&'a DemoEdge>,
 }
@@ -105,6 +108,20 @@ pub type Reach<'a> = dyn Fn(&Profile) -> Result<Arc<dyn Gate>, AgentError> + 'a;
 /// The profile names no place this program can reach.
 pub fn over_network(profile: &Profile) -> Result<Arc<dyn Gate>, AgentError> {
     Ok(Arc::new(RemoteGate::new(profile)?))
+}
+
+/// Hands over to a command: gives back how it ended, or why it never began.
+pub type HandOver = fn(&mut Command) -> io::Result<ExitStatus>;
+
+/// Becomes the command, so that no process keeps what this one knew; runs it where a process cannot become another.
+///
+/// # Errors
+/// It cannot be run.
+pub fn hand_over(command: &mut Command) -> io::Result<ExitStatus> {
+    #[cfg(unix)]
+    return Err(std::os::unix::process::CommandExt::exec(command));
+    #[cfg(not(unix))]
+    command.status()
 }
 
 /// Runs work against a host with a given clock.

@@ -425,6 +425,7 @@ impl Play<'_> {
             wait: &wait,
             wire: crate::agent::revocation::Wire::new,
             reach: &super::over_network,
+            hand_over: std::process::Command::status,
             demo: None,
         };
         let code = cli.run(&mut edge);

@@ -249,10 +249,10 @@ pub fn code(context: &mut Context<'_, '_>, args: CodeArgs) -> Result<(), Failure
     Ok(())
 }
 
-/// Runs a command with secrets in its environment only.
+/// Becomes a command with secrets in its environment only.
 ///
 /// # Errors
-/// Denied, with its code; the command's own exit code where it fails.
+/// Denied, with its code; where it cannot become the command and runs it, that one's exit code if it is not 0.
 pub fn run(context: &mut Context<'_, '_>, args: RunArgs) -> Result<(), Failure> {
     let (program, remembered) = context.unlocked()?;
     let found = locate(&program, &args.path)?;
@@ -272,7 +272,8 @@ pub fn run(context: &mut Context<'_, '_>, args: RunArgs) -> Result<(), Failure> 
     for variable in ["MANDATUM_PASSPHRASE_FILE", "MANDATUM_OTP_COMMAND"] {
         command.env_remove(variable);
     }
-    let status = command.status().map_err(|error| Failure::usage(format!("'{name}' cannot be run: {error}")))?;
+    let status = (context.edge.hand_over)(&mut command)
+        .map_err(|error| Failure::usage(format!("'{name}' cannot be run: {error}")))?;
     match status.code() {
         Some(0) => Ok(()),
         code => Err(Failure::of_child(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))),

@@ -39,7 +39,7 @@ mod strength;
 mod terminal;
 
 pub use clipboard::{OWNER_COMMAND, own_from_stdin};
-pub use context::{Edge, Global, over_network};
+pub use context::{Edge, Global, hand_over, over_network};
 pub use failure::Failure;
 pub use import::ImportLine;
 pub use memory::lock_memory;
@@ -214,7 +214,7 @@ impl Cli {
 
     /// Whether it stays for long, with keys in memory.
     pub fn stays(&self) -> bool {
-        matches!(self.command, Command::Serve(_) | Command::Run(_))
+        matches!(self.command, Command::Serve(_))
     }
 
     /// Runs the command; gives back the exit code.

@@ -55,7 +55,7 @@ pub fn render() -> String {
         "# Commands\n\nMade by `mandatum reference`; a test compares it with this page.\n\n## Exit codes\n\n\
          | code | meaning |\n|---|---|\n| 0 | done |\n| 1 | unexpected |\n| 2 | usage |\n\
          | 3 | denied; the deny code is printed |\n| 4 | nothing there, or not yours |\n| 5 | authentication |\n\
-         | 6 | vault integrity |\n| 7 | refused input |\n\n`run` ends with the exit code of its command.\n",
+         | 6 | vault integrity |\n| 7 | refused input |\n\n`run` becomes its command and ends as that does.\n",
     );
     let mut root = Cli::command();
     root.build();

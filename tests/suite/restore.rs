@@ -682,6 +682,7 @@ impl World {
             wait: &|_| (),
             wire: mandatum::agent::revocation::Wire::danger_allow_loopback_http,
             reach: &mandatum::cli::over_network,
+            hand_over: std::process::Command::status,
             demo: None,
         };
         let code = cli.run(&mut edge);

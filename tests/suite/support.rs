@@ -6,11 +6,13 @@ use mandatum::api::Host;
 use mandatum::cli::{Cli, Edge, Progress, Terminal, over_network};
 use mandatum::host::LocalHost;
 use mandatum::model::{Clock, Instant, Uptime};
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The program under test: the one `MANDATUM_TEST_BINARY` names, else the one that was built beside this test.
 pub fn binary() -> PathBuf {
@@ -153,9 +155,22 @@ impl World {
 
     /// A vault of owner Olga; lead Lena and specialist Sasha are members, and everybody is unlocked.
     pub fn new() -> Self {
+        static KEPT: OnceLock<Kept> = OnceLock::new();
+        Self::made_once(&KEPT, |world| {
+            world.people();
+            world
+        })
+    }
+
+    /// A copy of the one that was made first. A test that makes more than one gets the others made anew: no two vaults
+    /// of a test have anything in common.
+    fn made_once(kept: &OnceLock<Kept>, make: impl Fn(Self) -> Self) -> Self {
+        thread_local!(static HAS_ONE: Cell<bool> = const { Cell::new(false) });
         let world = Self::empty();
-        world.people();
-        world
+        if world.postgres.is_some() || HAS_ONE.replace(true) {
+            return make(world);
+        }
+        kept.get_or_init(|| Kept::of(&make(Self::empty()))).put_into(world)
     }
 
     fn people(&self) {
@@ -170,7 +185,8 @@ impl World {
     /// The same, with Lena's mandate of Romashka: four rows, logins under CRM and Bot, CRM with a 2FA seed, and CRM
     /// granted to Sasha. From 2026-01-15 to 2026-12-31, Europe/Moscow.
     pub fn with_mandate() -> Self {
-        Self::empty().mandated()
+        static KEPT: OnceLock<Kept> = OnceLock::new();
+        Self::made_once(&KEPT, Self::mandated)
     }
 
     /// [`World::with_mandate`] so many ms before now, with mandates that last: for the real program, which has the
@@ -364,6 +380,7 @@ impl World {
             wait: &wait,
             wire: mandatum::agent::revocation::Wire::danger_allow_loopback_http,
             reach: &reach,
+            hand_over: std::process::Command::status,
             demo: None,
         };
         let code = work(&mut edge);
@@ -423,6 +440,64 @@ impl World {
 }
 
 pub const PASSPHRASE: &str = "correct horse battery staple orbit";
+
+/// A [`World`] that was made: its files, its clock, who is unlocked, and which codes were used.
+struct Kept {
+    /// Where it was.
+    dir: PathBuf,
+    files: Vec<(PathBuf, Metadata, Vec<u8>)>,
+    clock: (Instant, Uptime),
+    sessions: HashMap<String, Key>,
+    used: HashMap<String, u64>,
+}
+
+impl Kept {
+    fn of(world: &World) -> Self {
+        let mut files = Vec::new();
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(world.dir.path().join(&folder)).unwrap() {
+                let entry = entry.unwrap();
+                let (path, metadata) = (folder.join(entry.file_name()), entry.metadata().unwrap());
+                let bytes = if metadata.is_dir() { Vec::new() } else { std::fs::read(entry.path()).unwrap() };
+                if metadata.is_dir() {
+                    folders.push(path.clone());
+                }
+                files.push((path, metadata, bytes));
+            }
+        }
+        Self {
+            dir: world.dir.path().to_owned(),
+            files,
+            clock: (world.clock.now(), world.clock.uptime()),
+            sessions: world.sessions.0.lock().unwrap().iter().map(|(n, key)| (n.clone(), key.duplicate())).collect(),
+            used: world.used.lock().unwrap().clone(),
+        }
+    }
+
+    fn put_into(&self, world: World) -> World {
+        for (path, metadata, bytes) in &self.files {
+            let path = world.dir.path().join(path);
+            if metadata.is_dir() {
+                std::fs::create_dir(&path).unwrap();
+            } else {
+                std::fs::write(&path, bytes).unwrap();
+            }
+            std::fs::set_permissions(&path, metadata.permissions()).unwrap();
+        }
+        // The one thing that names a place.
+        let config = world.path("state/broker.json");
+        let said = std::fs::read_to_string(&config).unwrap();
+        let (from, to) = (self.dir.to_str().unwrap(), world.dir.path().to_str().unwrap());
+        assert!(said.contains(from), "{said}");
+        std::fs::write(&config, said.replace(from, to)).unwrap();
+        world.clock.now.store(self.clock.0.0, Ordering::SeqCst);
+        world.clock.uptime.store(self.clock.1.ms, Ordering::SeqCst);
+        *world.sessions.0.lock().unwrap() = self.sessions.iter().map(|(n, key)| (n.clone(), key.duplicate())).collect();
+        *world.used.lock().unwrap() = self.used.clone();
+        world
+    }
+}
 
 /// Copies a directory with everything in it.
 pub fn copy_dir(from: &Path, to: &Path) {
