@@ -101,11 +101,34 @@ impl Identity {
     /// # Errors
     /// [`IdentityFileError::Io`]; an existing file is never written over.
     pub fn save(&self, dir: &Path, passphrase: &Secret, entropy: &dyn Entropy) -> Result<(), IdentityFileError> {
-        let plain = Secret::new(postcard::to_stdvec(&self.stored()).unwrap_or_else(|_| unreachable!("plain data")));
-        let file = seal_file(IDENTITY_MAGIC, &plain, passphrase, entropy);
         make_private_dir(dir)?;
-        write_new(&identity_path(dir, self.vault, &self.name), &file)?;
+        write_new(&identity_path(dir, self.vault, &self.name), &self.sealed(passphrase, entropy))?;
         Ok(())
+    }
+
+    /// Seals the file that this was loaded from under another passphrase. It stays as it was, or is the new one whole.
+    ///
+    /// # Errors
+    /// [`IdentityFileError::Io`]; then it is as it was.
+    pub fn save_again(&self, path: &Path, passphrase: &Secret, entropy: &dyn Entropy) -> Result<(), IdentityFileError> {
+        // Where the name is a link, the file itself.
+        let path = std::fs::canonicalize(path)?;
+        let new = path.with_extension("new");
+        let _ = std::fs::remove_file(&new);
+        let written = write_new(&new, &self.sealed(passphrase, entropy)).and_then(|()| std::fs::rename(&new, &path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&new);
+        }
+        written?;
+        // The new name must not be forgotten by a crash.
+        #[cfg(unix)]
+        std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+        Ok(())
+    }
+
+    fn sealed(&self, passphrase: &Secret, entropy: &dyn Entropy) -> Vec<u8> {
+        let plain = Secret::new(postcard::to_stdvec(&self.stored()).unwrap_or_else(|_| unreachable!("plain data")));
+        seal_file(IDENTITY_MAGIC, &plain, passphrase, entropy)
     }
 
     /// Opens an identity file.

@@ -325,7 +325,10 @@ impl<'a, 'b> Context<'a, 'b> {
     }
 
     /// The identity file of `--member`, or the only one there is.
-    fn identity_file(&self, places: &Places, vault: VaultId) -> Result<PathBuf, Failure> {
+    ///
+    /// # Errors
+    /// Authentication where there is none; usage where there are several.
+    pub fn identity_file(&self, places: &Places, vault: VaultId) -> Result<PathBuf, Failure> {
         if let Some(member) = &self.global.member {
             let path = identity_path(&places.identities(), vault, member);
             let missing = || Failure::authentication(format!("there is no identity of '{member}' here; see --member"));

@@ -71,6 +71,8 @@ enum Command {
     Lock,
     /// Show who is unlocked here
     Whoami,
+    /// Change your passphrase on this machine
+    Passphrase(sessions::PassphraseArgs),
     /// Get a login: the main job
     Fetch(fetch::FetchArgs),
     /// Get a current two-factor code of a client's account
@@ -227,6 +229,7 @@ impl Cli {
             Command::Unlock(args) => sessions::unlock(&mut context, args),
             Command::Lock => sessions::lock(&mut context),
             Command::Whoami => sessions::whoami(&mut context),
+            Command::Passphrase(args) => sessions::passphrase(&mut context, args),
             Command::Fetch(args) => fetch::fetch(&mut context, args),
             Command::Code(args) => fetch::code(&mut context, args),
             Command::Run(args) => fetch::run(&mut context, args),

@@ -1,15 +1,23 @@
-//! `unlock`, `lock`, `whoami`.
+//! `unlock`, `lock`, `whoami`, `passphrase`.
 
-use super::context::Context;
+use super::context::{Context, check_passphrase, read_secret_file};
 use super::failure::Failure;
-use crate::agent::Session;
+use crate::agent::{Identity, Session};
 use crate::api::{LockCall, Nothing};
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct UnlockArgs {
     /// How long at most: 30m, 4h, up to 8h; it also ends after 15 minutes without use
     #[arg(long = "for", value_name = "DURATION", default_value = "8h", value_parser = parse_duration)]
     for_ms: i64,
+}
+
+#[derive(clap::Args)]
+pub struct PassphraseArgs {
+    /// Read the new passphrase from a file instead of asking
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
 }
 
 /// A duration in hours or minutes.
@@ -97,4 +105,34 @@ pub fn whoami(context: &mut Context<'_, '_>) -> Result<(), Failure> {
         identity.name
     );
     context.result(&report, || text)
+}
+
+/// Seals the member's keys on this machine under another passphrase. No broker is told: none knows of passphrases.
+///
+/// # Errors
+/// Authentication where the current one is wrong; input where the new one is easy to guess, or the same.
+pub fn passphrase(context: &mut Context<'_, '_>, args: PassphraseArgs) -> Result<(), Failure> {
+    let places = context.places()?;
+    let path = context.identity_file(&places, context.vault_id(&places)?)?;
+    let current = context.passphrase("Current passphrase", false)?;
+    let identity = Identity::load(&path, &current)?;
+    let new = match args.new_passphrase_file {
+        Some(file) => read_secret_file(&file)?,
+        None if context.terminal().can_prompt() => context.ask_passphrase("New passphrase", true)?,
+        None => {
+            let sentence = "there is no terminal to ask for the new passphrase on; give --new-passphrase-file FILE";
+            return Err(Failure::usage(sentence));
+        }
+    };
+    check_passphrase(&new)?;
+    if new == current {
+        return Err(Failure::input("passphrase", "is the one there is; take another"));
+    }
+    identity.save_again(&path, &new, &*context.edge.entropy)?;
+    context.result(&serde_json::json!({"member": identity.name}), || {
+        format!(
+            "{} has a new passphrase on this machine. Copies of the old identity file still open with the old one.",
+            identity.name
+        )
+    })
 }

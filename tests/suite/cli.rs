@@ -1,6 +1,6 @@
 //! The command line as people and scripts meet it: exit codes, terminal rules, options for everything that prompts.
 
-use crate::support::{Output, World};
+use crate::support::{Output, PASSPHRASE, World};
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
@@ -234,6 +234,36 @@ fn a_command_gets_the_secret_in_its_environment_only() {
     world.run("Sasha", &["run", "Romashka/CRM", "--env", "PW=password", "--", "sh", "-c", &script]).ended(7);
     assert_eq!(std::fs::read_to_string(out).unwrap(), secret.trim_end());
     assert!(std::env::var_os("PW").is_none());
+}
+
+/// The current passphrase and a new one that is not easy; afterwards the new one opens the same keys, the old one none.
+#[test]
+fn a_passphrase_is_changed_by_who_knows_it() {
+    let world = World::with_mandate();
+    let secret = world.as_member("Sasha", "fetch Romashka/CRM --field password").done().stdout;
+    world.as_member("Sasha", "lock").done();
+    let [old, new, weak] = [("old", PASSPHRASE), ("new", "maple quartz violin harbour seven"), ("weak", "password1")]
+        .map(|(name, text)| world.file(name, text).display().to_string());
+    let change = |from: &str, to: &str| {
+        world.as_member("Sasha", &format!("passphrase --passphrase-file {from} --new-passphrase-file {to}"))
+    };
+    let opens = |with: &str| {
+        let line = format!("fetch Romashka/CRM --field password --passphrase-file {with}");
+        let output = world.as_member("Sasha", &line);
+        (output.code, output.stdout == secret)
+    };
+    change(&new, &old).ended(5);
+    assert!(change(&old, &weak).ended(7).stderr.contains("passphrase"));
+    change(&old, &old).ended(7);
+    world.attended.store(false, Ordering::SeqCst);
+    let unasked = world.as_member("Sasha", &format!("passphrase --passphrase-file {old}")).ended(2).stderr;
+    assert!(unasked.contains("--new-passphrase-file"), "{unasked}");
+    world.attended.store(true, Ordering::SeqCst);
+    assert_eq!((opens(&old), opens(&new).0), ((0, true), 5), "nothing was changed");
+    change(&old, &new).done();
+    assert_eq!((opens(&new), opens(&old).0), ((0, true), 5));
+    let kept: Vec<_> = std::fs::read_dir(world.path("vault/identities")).unwrap().flatten().collect();
+    assert!(kept.len() == 3 && kept.iter().all(|file| file.path().extension().unwrap() == "id"), "{kept:?}");
 }
 
 /// Names and dates that cannot be are refused with a sentence, and nothing is stored.
