@@ -9,7 +9,7 @@ use crate::api::{
     CredentialAddAsk, CredentialLine, CredentialRotateAsk, LocateAsk, Located, OptionalNameAsk, RecipientLine,
     RecipientsAsk, Refusal, Request, ReuseAsk, ReuseLine, SecretLoad, SecretsLoad, SeedLoad, WrapLoad,
 };
-use crate::crypto::{Ctx, Key, Secret, Seed, Signed, Statement, Topic, derive_outer_key, hash, seal};
+use crate::crypto::{Ctx, Key, Secret, Seed, Signed, Statement, Topic, WRAP_MAX, derive_outer_key, hash, seal};
 use crate::ledger::{Outcome, recipient_digest};
 use crate::model::{
     Bundle, CredentialId, Deny, Digest, Event, GrantFacts, GrantId, Mandate, NewVersion, Phase, RowId, SecondFactor,
@@ -136,6 +136,7 @@ impl Writes {
         if !fits || said.inner != said.rec {
             return Err(wrong("statement", "does not fit the ciphertext and recovery wrap beside it"));
         }
+        check_len(&sent.rec.0)?;
         let live: Vec<GrantFacts> =
             mandate.live_grants().map(|grant| grant.facts.clone()).filter(|grant| grant.row == row).collect();
         let mut readers = Vec::with_capacity(live.len());
@@ -245,10 +246,16 @@ pub fn outer(
     if wrap.ctx != ctx || !same_version || said.inner != hash(&wrap.inner.0) {
         return Err(wrong("wraps", "holds a wrap that does not fit its statement"));
     }
+    check_len(&wrap.inner.0)?;
     let key = vault.segment(unit)?.grant(grant.id).map(Key::duplicate).ok_or(Deny::SecretDestroyed)?;
     let outer = derive_outer_key(&key, &ctx).put_on(&wrap.inner.0, vault.entropy());
     let statement = postcard::to_stdvec(&wrap.statement).map_err(|e| Refusal::Failed(e.to_string()))?;
     Ok((slot(grant.id, &recipient), WrapRow { outer, statement }))
+}
+
+/// What nobody could open again is not kept.
+fn check_len(wrap: &[u8]) -> Result<(), Refusal> {
+    if wrap.len() > WRAP_MAX { Err(wrong("wraps", "holds a wrap that is longer than any age makes")) } else { Ok(()) }
 }
 
 fn check_statement(caller: &Caller, signed: &Signed, ctx: &Ctx) -> Result<Statement, Refusal> {

@@ -11,10 +11,12 @@ use super::members::confirm_seed;
 use super::memory::Memory;
 use super::recorder::Draft;
 use super::vault::{Vault, changed, directory_of, open_entry};
+use super::verify::verified_secret;
 use crate::anchor::{Anchor, AnchorError, Change, Core, Destroy, Factor, Head, Segment, StateLock};
 use crate::api::{Recovery, Refusal, Reissue, RestartReport};
 use crate::crypto::{
-    AgeKey, Ctx, Key, SignKey, Signed, Statement, Topic, derive_outer_key, hash, open_inner, open_note, wrap_inner,
+    AgeKey, Ctx, Dek, Key, SignKey, Statement, Topic, commitment, derive_outer_key, hash, open_inner, open_note,
+    wrap_inner,
 };
 use crate::ledger::{Audit, Audited, Charter, ClockMark, Directory, Outcome, Restart, recipient_digest, to_blob};
 use crate::model::{
@@ -567,13 +569,15 @@ fn reissue(
     let drafts = apply_all(&mut mandate, events, now)?;
     let keys = grant_keys(vault, unit, &grants);
     vault.anchor.note(keys)?;
-    let mut wraps = Vec::new();
+    let (directory, mut wraps) = (vault.directory()?, Vec::new());
     for facts in &grants {
         for credential in mandate.credentials_of(facts.row) {
-            let Some(version) = &credential.current else { continue };
+            // The root vouches for what is wrapped anew: first of all it must be what its author signed.
+            let Some((stored, said)) = verified_secret(vault, &directory, unit, credential)? else { continue };
+            let dek = open_inner(&recovery.recovery, &said.ctx, &stored.rec).ok();
+            let dek = dek.filter(|dek| commitment(dek) == said.commit).ok_or_else(|| changed("a recovery wrap"))?;
             for device in super::devices::devices_of(vault, facts.member)? {
-                let at = (unit, credential.id, version.number);
-                let (slot, row) = rewrap(vault, recovery, at, facts, &device.bundle.enc, owner)?;
+                let (slot, row) = rewrap(vault, recovery, (&dek, &said), facts, &device.bundle.enc, owner)?;
                 wraps.push((facts.id, credential.id, slot, row));
             }
         }
@@ -582,27 +586,22 @@ fn reissue(
     Ok((Renewed { unit, over: [replaced, buried].concat(), wraps, made, dead }, drafts))
 }
 
+/// One data key under one renewed grant to one device, with the statement of its author made anew by the root.
 fn rewrap(
     vault: &mut Vault<'_>,
     recovery: &Recovery<'_>,
-    (unit, credential, version): (UnitId, CredentialId, u32),
+    (dek, said): (&Dek, &Statement),
     facts: &GrantFacts,
     enc: &str,
     owner: MemberId,
 ) -> Result<(Digest, WrapRow), Refusal> {
-    let row = vault.store.secret(unit, credential, version)?.ok_or_else(|| changed("a secret"))?;
-    let signed: Signed = postcard::from_bytes(&row.statement).map_err(|_| changed("a statement"))?;
-    let said: Statement = serde_json::from_slice(signed.unverified_bytes()).map_err(|_| changed("a statement"))?;
-    let recipient = recipient_digest(&recovery.recovery.recipient());
-    let ctx0 = Ctx { vault: vault.id(), mandate: unit, credential, version, to: None, recipient };
-    let dek = open_inner(&recovery.recovery, &ctx0, &row.rec).map_err(|_| changed("a recovery wrap"))?;
     let recipient = recipient_digest(enc);
-    let ctx = Ctx { to: Some((facts.id, facts.member)), recipient, ..ctx0 };
-    let inner = wrap_inner(enc, &ctx, &dek).map_err(|_| changed("a member's key"))?;
-    let statement = Statement { ctx, inner: hash(&inner), author: owner, ..said };
+    let ctx = Ctx { to: Some((facts.id, facts.member)), recipient, ..said.ctx };
+    let inner = wrap_inner(enc, &ctx, dek).map_err(|_| changed("a member's key"))?;
+    let statement = Statement { ctx, inner: hash(&inner), author: owner, ..said.clone() };
     let statement = serde_json::to_vec(&statement).map_err(|e| Refusal::Failed(e.to_string()))?;
     let statement = recovery.root.sign(Topic::Statement, statement);
-    let key = vault.segment(unit)?.grant(facts.id).map(Key::duplicate).ok_or_else(|| changed("the anchor"))?;
+    let key = vault.segment(ctx.mandate)?.grant(facts.id).map(Key::duplicate).ok_or_else(|| changed("the anchor"))?;
     let outer = derive_outer_key(&key, &ctx).put_on(&inner, vault.entropy());
     let statement = postcard::to_stdvec(&statement).map_err(|e| Refusal::Failed(e.to_string()))?;
     Ok((super::devices::slot(facts.id, &recipient), WrapRow { outer, statement }))

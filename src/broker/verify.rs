@@ -8,7 +8,7 @@ use crate::api::{Nothing, Refusal, Request, VerifyReport};
 use crate::crypto::{Ctx, Key, Signed, Statement, Topic, derive_outer_key, hash, open};
 use crate::ledger::{Audit, Audited, Directory, Entry, Outcome, Record, append, recipient_digest};
 use crate::model::{Credential, CredentialId, Digest, Event, Grant, GrantId, Mandate, SecondFactor, UnitId};
-use crate::store::WrapRow;
+use crate::store::{SecretRow, WrapRow};
 use std::collections::HashSet;
 
 /// Verifies the whole vault.
@@ -147,8 +147,9 @@ fn verify_rows(
     let closed = matches!(mandate.phase, crate::model::Phase::Closed { .. });
     let (mut secrets, mut wraps, mut seeds, mut reuse) = (0, 0, 0, 0);
     for credential in &mandate.credentials {
-        if let Some(said) = verify_secret(vault, directory, mandate, credential, closed)? {
-            secrets += u64::from(!closed);
+        let stored = if closed { None } else { verified_secret(vault, directory, unit, credential)? };
+        if let Some((_, said)) = stored {
+            secrets += 1;
             reuse += u64::from(active);
             for grant in mandate.live_grants().filter(|grant| grant.facts.row == credential.row) {
                 wraps += verify_wraps(vault, directory, mandate, grant, credential, &said, shared)?;
@@ -174,27 +175,30 @@ fn verify_rows(
     }
 }
 
-/// The recovery statement of a stored version, which names everything that belongs to it.
-fn verify_secret(
+/// A credential's current version as it is stored, with its recovery statement: signed by its author, and naming
+/// everything that belongs to it.
+///
+/// # Errors
+/// [`Refusal::Integrity`] where anything is not what the author signed, or not the version the ledger names.
+pub fn verified_secret(
     vault: &Vault<'_>,
     directory: &Directory,
-    mandate: &Mandate,
+    unit: UnitId,
     credential: &Credential,
-    closed: bool,
-) -> Result<Option<Statement>, Refusal> {
-    let Some(version) = credential.current.as_ref().filter(|_| !closed) else { return Ok(None) };
-    let row = vault.store.secret(mandate.unit, credential.id, version.number)?.ok_or_else(|| changed("a secret"))?;
+) -> Result<Option<(SecretRow, Statement)>, Refusal> {
+    let Some(version) = &credential.current else { return Ok(None) };
+    let row = vault.store.secret(unit, credential.id, version.number)?.ok_or_else(|| changed("a secret"))?;
     let said = verify_statement(directory, &row.statement)?;
     let ctx = Ctx {
         vault: directory.vault(),
-        mandate: mandate.unit,
+        mandate: unit,
         credential: credential.id,
         version: version.number,
         to: None,
         recipient: recipient_digest(&directory.charter().recovery),
     };
     let fits = said.ctx == ctx && said.ct == hash(&row.ct) && said.ct == version.ct && said.rec == hash(&row.rec);
-    if fits { Ok(Some(said)) } else { Err(changed("a secret")) }
+    if fits { Ok(Some((row, said))) } else { Err(changed("a secret")) }
 }
 
 /// The wraps of one version under one grant: to each device in use that was there when they were made, or that it was

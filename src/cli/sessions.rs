@@ -4,6 +4,7 @@ use super::context::{Context, check_passphrase, read_secret_file};
 use super::failure::Failure;
 use crate::agent::{Identity, Session};
 use crate::api::{LockCall, Nothing};
+use crate::model::Name;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -70,18 +71,24 @@ pub fn unlock(context: &mut Context<'_, '_>, args: UnlockArgs) -> Result<(), Fai
 /// # Errors
 /// Writing failed.
 pub fn lock(context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    end_sessions(context, context.global.member.clone())?;
+    context.result(&serde_json::json!({"locked": true}), || "Locked.".to_owned())
+}
+
+/// Ends the session of a member here, or every one.
+fn end_sessions(context: &mut Context<'_, '_>, of: Option<Name>) -> Result<(), Failure> {
     let places = context.places()?;
     let sessions = context.sessions(&places);
     // The broker is told while the session still can be; what is local goes in any case.
     let told = context.session_here()?.map(|(program, _)| program.ask::<LockCall>(None, None, Nothing {}));
-    match context.global.member.clone() {
+    match of {
         Some(member) => sessions.end(context.vault_id(&places)?, &member),
         None => sessions.end_all(),
     }
     if let Some(Err(error)) = told {
         context.say(&format!("locked here; the broker could not be told: {error}"));
     }
-    context.result(&serde_json::json!({"locked": true}), || "Locked.".to_owned())
+    Ok(())
 }
 
 /// Shows who is unlocked here.
@@ -129,9 +136,12 @@ pub fn passphrase(context: &mut Context<'_, '_>, args: PassphraseArgs) -> Result
         return Err(Failure::input("passphrase", "is the one there is; take another"));
     }
     identity.save_again(&path, &new, &*context.edge.entropy)?;
+    // Whoever knew the old one may have begun a session with it.
+    end_sessions(context, Some(identity.name.clone()))?;
     context.result(&serde_json::json!({"member": identity.name}), || {
         format!(
-            "{} has a new passphrase on this machine. Copies of the old identity file still open with the old one.",
+            "{} has a new passphrase on this machine; the session here is ended. Copies of the old identity file still \
+             open with the old one.",
             identity.name
         )
     })

@@ -48,6 +48,10 @@ impl AgeKey {
     }
 }
 
+/// The longest wrap that is taken in or opened, bytes; ours have about 600. The time age takes to read a header grows
+/// with the square of its length.
+pub const WRAP_MAX: usize = 4096;
+
 /// The data key of one credential version.
 pub type Dek = Key;
 
@@ -234,8 +238,11 @@ pub fn wrap_note(recipient: &str, plain: &[u8]) -> Result<Vec<u8>, Sealed> {
 /// Decrypts bytes that were encrypted to one recipient with age.
 ///
 /// # Errors
-/// [`Sealed`] if they were not encrypted to this key.
+/// [`Sealed`] if they were not encrypted to this key, or are longer than [`WRAP_MAX`].
 pub fn open_note(key: &AgeKey, sealed: &[u8]) -> Result<Secret, Sealed> {
+    if sealed.len() > WRAP_MAX {
+        return Err(Sealed);
+    }
     let decryptor = age::Decryptor::new_buffered(sealed).map_err(|_| Sealed)?;
     let mut reader = decryptor.decrypt(std::iter::once(&key.0 as &dyn age::Identity)).map_err(|_| Sealed)?;
     // Sized once: a buffer that grew would leave copies behind.
@@ -311,6 +318,32 @@ mod tests {
         assert!(open_inner(&member, &there, &inner).is_err());
         assert!(open_inner(&member, &here, &outer).is_err());
         assert!(wrap_inner(&other.recipient(), &here, &dek).is_err());
+    }
+
+    /// Files of age that would cost much, or ask for something else than this key: a passphrase, another program.
+    #[test]
+    fn a_hostile_age_file_is_refused_at_once() {
+        let key = AgeKey::generate();
+        assert!(open_note(&key, &wrap_note(&key.recipient(), &[7; 64]).unwrap()).is_ok_and(|plain| plain.len() == 64));
+        let header = |stanza: &str, times: usize| {
+            let body = "q".repeat(43);
+            format!("age-encryption.org/v1\n{}--- {body}\n", format!("-> {stanza}\n{body}\n").repeat(times))
+        };
+        let x25519 = format!("X25519 {}", "q".repeat(43));
+        let mut hostile = vec![
+            header("scrypt q3q3q3q3q3q3q3q3q3q3qw 30", 1).into_bytes(),
+            header("../../bin/x q3q3", 1).into_bytes(),
+            header(&x25519, 30).into_bytes(),
+            header(&x25519, 200_000).into_bytes(),
+            format!("age-encryption.org/v1\n-> {}", "q".repeat(20_000_000)).into_bytes(),
+            b"-----BEGIN AGE ENCRYPTED FILE-----\n".to_vec(),
+        ];
+        let good = wrap_note(&key.recipient(), &[7; 64]).unwrap();
+        hostile.push([&good[..], &[0; WRAP_MAX]].concat());
+        hostile.extend((0..good.len()).map(|len| good[..len].to_vec()));
+        for file in hostile {
+            assert!(open_note(&key, &file).is_err(), "{} bytes", file.len());
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ mod vectors;
 pub use digest::{Hasher, derive_label, derive_nonce_tag, derive_reuse_tag, hash, mac_of};
 pub use entropy::{Entropy, System};
 pub use envelope::{
-    AgeKey, Ctx, Dek, Fields, OuterKey, OuterSeal, Statement, commitment, derive_outer_key, open_ct, open_inner,
-    open_note, seal_ct, wrap_inner, wrap_note,
+    AgeKey, Ctx, Dek, Fields, OuterKey, OuterSeal, Statement, WRAP_MAX, commitment, derive_outer_key, open_ct,
+    open_inner, open_note, seal_ct, wrap_inner, wrap_note,
 };
 pub use identity::{Cost, IdentityError, open_sealed_file, seal_file};
 pub use otp::{MEMBER_STEP_SECONDS, Seed, SeedError, is_six_digits};

@@ -14,6 +14,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// What became of the request, in one word without names.
     pub outcome: &'static str,
+    /// What failed here, for the log alone.
+    pub reason: Option<String>,
     body: Vec<u8>,
     json: bool,
     retry_ms: Option<u64>,
@@ -24,7 +26,17 @@ pub struct Answer {
 
 impl Answer {
     fn new(status: StatusCode, outcome: &'static str, body: Vec<u8>) -> Self {
-        Self { status, outcome, body, json: true, retry_ms: None, standby: false, allow: None, close: false }
+        Self {
+            status,
+            outcome,
+            reason: None,
+            body,
+            json: true,
+            retry_ms: None,
+            standby: false,
+            allow: None,
+            close: false,
+        }
     }
 
     /// What a verb gave, as it is.
@@ -53,6 +65,22 @@ impl Answer {
         let body = serde_json::to_vec(refusal).unwrap_or_default();
         let retry_ms = if let Refusal::Busy { retry_ms } = refusal { Some(*retry_ms) } else { None };
         Self { retry_ms, ..Self::new(status, outcome, body) }
+    }
+
+    /// What the broker refused. How the machine it runs on is made, and what its database says, is for its log: whoever
+    /// asked may not even be a member. They hear where it stands there.
+    pub fn told(refusal: Refusal, number: u64) -> Self {
+        let (told, reason) = match refusal {
+            Refusal::Failed(reason) => {
+                (Refusal::Failed(format!("the broker failed at this; its log says why at request {number}")), reason)
+            }
+            Refusal::Integrity(reason) => {
+                let told = format!("the broker's log says where, at request {number}");
+                (Refusal::Integrity(told), reason)
+            }
+            other => return Self::refusal(&other),
+        };
+        Self { reason: Some(reason), ..Self::refusal(&told) }
     }
 
     /// What never reached the broker. What else is on that connection is not read: it may not be a request at all.

@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -35,8 +36,11 @@ where
     let mut stopping = false;
     loop {
         tokio::select! {
-            // What was wrong with a connection is its peer's to know: nothing of it is written down.
-            _ = connection.as_mut() => return,
+            // What was wrong with a connection is its peer's to know: it is counted, and nothing of it written down.
+            ended = connection.as_mut() => {
+                shared.metrics.no_http.fetch_add(u64::from(ended.is_err()), Ordering::Relaxed);
+                return;
+            }
             () = pace.overdue(&shared.limits) => return,
             _ = stop.changed(), if !stopping => {
                 stopping = true;

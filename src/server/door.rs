@@ -4,6 +4,7 @@ use super::{Shared, TlsConfig, catch_breath, connection};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -77,8 +78,9 @@ pub async fn socket(shared: Arc<Shared>, listener: UnixListener, stop: watch::Re
             catch_breath().await;
             continue;
         };
-        let Some((peer, admitted)) = Peer::of_socket(&stream).ok().and_then(|p| Some((p, shared.admit(p.source)?)))
-        else {
+        let peer = Peer::of_socket(&stream).ok();
+        let Some((peer, admitted)) = peer.and_then(|peer| Some((peer, shared.admit(peer.source)?))) else {
+            shared.metrics.turned_away.fetch_add(1, Ordering::Relaxed);
             continue;
         };
         let (shared, stop) = (Arc::clone(&shared), stop.clone());
@@ -97,8 +99,9 @@ pub async fn https(shared: Arc<Shared>, listener: TcpListener, tls: Arc<TlsConfi
             catch_breath().await;
             continue;
         };
-        let Some((peer, admitted)) = Peer::of_https(&stream).ok().and_then(|p| Some((p, shared.admit(p.source)?)))
-        else {
+        let peer = Peer::of_https(&stream).ok();
+        let Some((peer, admitted)) = peer.and_then(|peer| Some((peer, shared.admit(peer.source)?))) else {
+            shared.metrics.turned_away.fetch_add(1, Ordering::Relaxed);
             continue;
         };
         // Small answers at once: nothing follows that they could wait for.
@@ -106,8 +109,9 @@ pub async fn https(shared: Arc<Shared>, listener: TcpListener, tls: Arc<TlsConfi
         let (shared, stop, acceptor) = (Arc::clone(&shared), stop.clone(), acceptor.clone());
         tokio::spawn(async move {
             let handshake = tokio::time::timeout(shared.limits.handshake, acceptor.accept(stream)).await;
-            if let Ok(Ok(stream)) = handshake {
-                connection::serve(shared, stream, peer, stop).await;
+            match handshake {
+                Ok(Ok(stream)) => connection::serve(shared, stream, peer, stop).await,
+                _ => _ = shared.metrics.no_tls.fetch_add(1, Ordering::Relaxed),
             }
             drop(admitted);
         });

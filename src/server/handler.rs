@@ -22,15 +22,22 @@ const SMALL: usize = 1024 * 1024;
 pub async fn handle(shared: &Shared, peer: Peer, pace: &Pace, request: Request<Incoming>) -> Response<Full<Bytes>> {
     pace.request();
     let mut running = Running::begin(shared, peer);
-    let answer = respond(shared, peer, request, &mut running.verb).await;
-    (running.outcome, running.status) = (answer.outcome, answer.status.as_u16());
+    let number = running.number;
+    let mut answer = respond(shared, peer, number, request, &mut running.verb).await;
+    (running.outcome, running.status, running.reason) = (answer.outcome, answer.status.as_u16(), answer.reason.take());
     drop(running);
     pace.answer();
     answer.into_response()
 }
 
 /// The answer. `verb` becomes the name of what was asked, once that is known to be one.
-async fn respond(shared: &Shared, peer: Peer, request: Request<Incoming>, verb: &mut &'static str) -> Answer {
+async fn respond(
+    shared: &Shared,
+    peer: Peer,
+    number: u64,
+    request: Request<Incoming>,
+    verb: &mut &'static str,
+) -> Answer {
     if let Some(refused) = check_framing(&request) {
         return refused;
     }
@@ -55,7 +62,7 @@ async fn respond(shared: &Shared, peer: Peer, request: Request<Incoming>, verb: 
     if request.method() != Method::POST {
         return Answer::unheard(StatusCode::METHOD_NOT_ALLOWED, "verbs are sent by POST").allowing("POST");
     }
-    serve(shared, peer, route, request.into_body()).await
+    serve(shared, peer, number, route, request.into_body()).await
 }
 
 /// Refuses what two readers could understand differently, and what a browser sends on behalf of a page.
@@ -95,7 +102,7 @@ fn probe(shared: &Shared, request: &Request<Incoming>) -> Option<(&'static str, 
     Some((name, answer))
 }
 
-async fn serve(shared: &Shared, peer: Peer, route: Route, body: Incoming) -> Answer {
+async fn serve(shared: &Shared, peer: Peer, number: u64, route: Route, body: Incoming) -> Answer {
     if !(shared.ready)() {
         return Answer::standby();
     }
@@ -130,9 +137,9 @@ async fn serve(shared: &Shared, peer: Peer, route: Route, body: Incoming) -> Ans
             if matches!(refusal, Refusal::Authentication(_)) {
                 shared.throttle.failed(peer.source, Instant::now());
             }
-            Answer::refusal(&refusal)
+            Answer::told(refusal, number)
         }
-        Err(_) => Answer::refusal(&Refusal::Failed("the broker failed at this request; see its log".into())),
+        Err(_) => Answer::told(Refusal::Failed("a panic".into()), number),
     }
 }
 
@@ -171,13 +178,15 @@ struct Running<'a> {
     verb: &'static str,
     outcome: &'static str,
     status: u16,
+    /// What failed on the broker's side, in its own words.
+    reason: Option<String>,
 }
 
 impl<'a> Running<'a> {
     fn begin(shared: &'a Shared, peer: Peer) -> Self {
         shared.metrics.running.fetch_add(1, Ordering::Relaxed);
         let (number, begun) = (shared.next_number(), Instant::now());
-        Self { shared, number, door: peer.door, begun, verb: "none", outcome: "cut", status: 0 }
+        Self { shared, number, door: peer.door, begun, verb: "none", outcome: "cut", status: 0, reason: None }
     }
 }
 
@@ -186,7 +195,7 @@ impl Drop for Running<'_> {
         let took = self.begun.elapsed();
         self.shared.metrics.running.fetch_sub(1, Ordering::Relaxed);
         self.shared.metrics.count(self.verb, self.outcome, took);
-        let line = serde_json::json!({
+        let mut line = serde_json::json!({
             "at": self.shared.clock.now().to_string(),
             "request": self.number,
             "door": self.door.name(),
@@ -195,6 +204,9 @@ impl Drop for Running<'_> {
             "outcome": self.outcome,
             "ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         });
+        if let Some(reason) = self.reason.take() {
+            line["reason"] = reason.into();
+        }
         (self.shared.log)(&line.to_string());
     }
 }

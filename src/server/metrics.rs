@@ -1,12 +1,12 @@
 //! Numbers for Prometheus: how many, how long, how it went. No name and no id is in them.
 
+use super::answer::Answer;
 use super::{Shared, catch_breath};
 use crate::model::Instant;
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -30,6 +30,12 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// Requests refused after too many failures.
     pub throttled: AtomicU64,
+    /// Connections not let in: too many of them.
+    pub turned_away: AtomicU64,
+    /// Connections that ended before a request: no TLS that is spoken here.
+    pub no_tls: AtomicU64,
+    /// Connections that ended because what came was no HTTP, or broke off.
+    pub no_http: AtomicU64,
     requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     latency: [AtomicU64; BUCKETS.len() + 1],
     latency_us: AtomicU64,
@@ -43,6 +49,9 @@ impl Metrics {
             running: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+            no_tls: AtomicU64::new(0),
+            no_http: AtomicU64::new(0),
             requests: Mutex::default(),
             latency: Default::default(),
             latency_us: AtomicU64::new(0),
@@ -84,6 +93,11 @@ impl Metrics {
         ] {
             let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
         }
+        let name = "mandatum_connections_refused_total";
+        let _ = writeln!(text, "# TYPE {name} counter");
+        for (why, count) in [("limit", &self.turned_away), ("tls", &self.no_tls), ("http", &self.no_http)] {
+            let _ = writeln!(text, "{name}{{why=\"{why}\"}} {}", count.load(Ordering::Relaxed));
+        }
         text
     }
 }
@@ -106,12 +120,9 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener) {
         };
         let service = service_fn(|request: Request<Incoming>| {
             let asked = request.method() == Method::GET && request.uri().path() == "/metrics";
-            let mut response =
-                Response::new(Full::new(Bytes::from(if asked { shared.metrics.text() } else { "".into() })));
-            if !asked {
-                *response.status_mut() = StatusCode::NOT_FOUND;
-            }
-            async move { Ok::<_, Infallible>(response) }
+            let text = if asked { shared.metrics.text() } else { String::new() };
+            let answer = Answer::text(if asked { StatusCode::OK } else { StatusCode::NOT_FOUND }, &text);
+            async move { Ok::<_, Infallible>(answer.into_response()) }
         });
         let served = http1::Builder::new()
             .header_read_timeout(None)

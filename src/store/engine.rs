@@ -150,6 +150,14 @@ impl Engine {
         }
     }
 
+    /// Deletes rows whose key is gone, or goes now: what is left of them in the file opens nothing.
+    pub fn discard(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
+        match self {
+            Engine::File(file) => file.discard(sql, values),
+            Engine::Server(server) => server.execute(sql, values),
+        }
+    }
+
     /// Runs one query and hands over its rows one after the other; `each` says whether it wants more.
     pub fn query(&self, sql: &str, values: &[Value<'_>], each: &mut dyn FnMut(&Row<'_>) -> Result<bool>) -> Result<()> {
         match self {

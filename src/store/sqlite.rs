@@ -122,6 +122,15 @@ impl File {
         u64::try_from(changed).map_err(|_| StoreError::Rows("a count"))
     }
 
+    /// As [`File::execute`], for rows that nothing opens any more: their pages are given back as they are. Writing zeros
+    /// over a thousand of them first takes as long as all else a revocation does, three times over.
+    pub fn discard(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
+        self.batch("PRAGMA secure_delete = FAST")?;
+        let discarded = self.execute(sql, values);
+        self.batch("PRAGMA secure_delete = ON")?;
+        discarded
+    }
+
     pub fn query(&self, sql: &str, values: &[Value<'_>], each: &mut dyn FnMut(&Row<'_>) -> Result<bool>) -> Result<()> {
         let mut statement = self.prepare(sql)?;
         let mut rows = statement.query(params_from_iter(values))?;

@@ -128,13 +128,13 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
-    /// The wraps of a grant that ended.
+    /// The wraps of a grant that ended: its key is destroyed with it, so they are not written over.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn drop_wraps(&self, unit: UnitId, grant: GrantId) -> Result<()> {
         let sql = "DELETE FROM wraps WHERE unit = $1 AND grant_id = $2";
-        self.engine.execute(sql, values![unit.bytes(), grant.bytes()])?;
+        self.engine.discard(sql, values![unit.bytes(), grant.bytes()])?;
         Ok(())
     }
 

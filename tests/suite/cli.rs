@@ -260,7 +260,10 @@ fn a_passphrase_is_changed_by_who_knows_it() {
     assert!(unasked.contains("--new-passphrase-file"), "{unasked}");
     world.attended.store(true, Ordering::SeqCst);
     assert_eq!((opens(&old), opens(&new).0), ((0, true), 5), "nothing was changed");
+    world.unlock("Sasha");
+    world.as_member("Sasha", "whoami").done();
     change(&old, &new).done();
+    world.as_member("Sasha", "whoami").ended(5);
     assert_eq!((opens(&new), opens(&old).0), ((0, true), 5));
     let kept: Vec<_> = std::fs::read_dir(world.path("vault/identities")).unwrap().flatten().collect();
     assert!(kept.len() == 3 && kept.iter().all(|file| file.path().extension().unwrap() == "id"), "{kept:?}");

@@ -1,9 +1,11 @@
 //! What may be put back, and what happens then: the matrix of DESIGN.md 7, through the command line.
 
 use crate::support::{FakeClock, Output, World, copy_dir};
-use mandatum::agent::{Secret, Seed, System};
+use mandatum::agent::{Fields, Key, Secret, Seed, System, Topic};
 use mandatum::cli::{Cli, Edge, Progress, Terminal};
-use mandatum::model::Clock;
+use mandatum::crypto::{Ctx, SignKey, Statement, commitment, hash, seal_ct, wrap_inner};
+use mandatum::ledger::{Charter, from_blob, recipient_digest};
+use mandatum::model::{Clock, Digest, Text};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -397,6 +399,67 @@ fn recovers_after(loss: impl FnOnce(&World)) {
     let head: serde_json::Value =
         serde_json::from_str(fs::read_to_string(world.path("after.jsonl")).unwrap().lines().next().unwrap()).unwrap();
     assert_eq!(head["charters"].as_array().unwrap().len(), 2, "a new charter names the new broker keys");
+}
+
+/// The owner root signs anew what the kit opens: so it opens what its author signed, and nothing that somebody with the
+/// database and the recovery recipient put in its place (E9).
+#[test]
+fn a_planted_secret_is_not_made_anew_by_the_kit() {
+    let world = World::with_mandate();
+    let password = fetch(&world, "Sasha", "Romashka/CRM").done().stdout;
+    let lena = world.program("Lena");
+    let path = |name: &str| Text::parse(name).unwrap();
+    let crm = lena.locate(path("Romashka"), path("CRM"), None, false).unwrap().remove(0);
+    let charter = world.gate().hello().unwrap().charters.last().and_then(from_blob).unwrap();
+    let recovery = serde_json::from_slice::<Charter>(charter.unverified_bytes()).unwrap().recovery;
+    let (unit, credential) = (crm.unit, crm.credential);
+    let recipient = recipient_digest(&recovery);
+    let ctx = Ctx { vault: lena.identity().vault, mandate: unit, credential, version: 1, to: None, recipient };
+    let sealed = |text: &[u8]| {
+        let (dek, fields) = (Key::generate(&System), Fields::default().with("password", Secret::copy_of(text)));
+        (seal_ct(&dek, &ctx, &fields, &System), wrap_inner(&recovery, &ctx, &dek).unwrap(), commitment(&dek))
+    };
+    let signed = |by: &SignKey, (ct, rec, commit): &(Vec<u8>, Vec<u8>, Digest)| {
+        let (ct, rec, author) = (hash(ct), hash(rec), lena.identity().member);
+        let said = Statement { ctx, ct, inner: rec, rec, commit: *commit, author };
+        postcard::to_stdvec(&by.sign(Topic::Statement, serde_json::to_vec(&said).unwrap())).unwrap()
+    };
+    let (planted, other) = (sealed(b"planted"), sealed(b"other"));
+    let conn = rusqlite::Connection::open(world.path("vault/vault.db")).unwrap();
+    let sql = "SELECT ct FROM secrets WHERE credential = ?1";
+    let genuine: Vec<u8> = conn.query_row(sql, [credential.bytes()], |row| row.get(0)).unwrap();
+    drop(conn);
+    // By a key of their own; by the author's, over another version than the ledger names, or over another data key than
+    // is wrapped; the recovery wrap alone.
+    let strange = signed(&SignKey::generate(&System), &planted);
+    let lenas = signed(&lena.identity().sign, &planted);
+    let crossed = signed(&lena.identity().sign, &(genuine.clone(), other.1.clone(), planted.2));
+    drop(lena);
+    world.lose_anchor();
+    world.keep("whole");
+    for (what, sql, values) in [
+        ("a strange author", "ct = ?2, rec = ?3, statement = ?4", vec![&planted.0, &planted.1, &strange]),
+        ("another version", "ct = ?2, rec = ?3, statement = ?4", vec![&planted.0, &planted.1, &lenas]),
+        ("another data key", "ct = ?2, rec = ?3, statement = ?4", vec![&genuine, &other.1, &crossed]),
+        ("another wrap", "rec = ?2", vec![&planted.1]),
+    ] {
+        let conn = rusqlite::Connection::open(world.path("vault/vault.db")).unwrap();
+        let bytes = std::iter::once(credential.bytes().to_vec()).chain(values.into_iter().cloned());
+        let changed = format!("UPDATE secrets SET {sql} WHERE credential = ?1");
+        assert_eq!(conn.execute(&changed, rusqlite::params_from_iter(bytes)), Ok(1));
+        drop(conn);
+        let enrol = world.enrol_again("Olga");
+        let refused = world.restart(&enrol).ended(6);
+        assert!(refused.stderr.contains("was changed"), "{what}: {}", refused.stderr);
+        world.put_back_vault("whole");
+        world.put_back_state("whole");
+    }
+    let enrol = world.enrol_again("Olga");
+    world.restart(&enrol).done();
+    world.member_comes_in("Olga");
+    world.enrol_member("Sasha");
+    assert_eq!(fetch(&world, "Sasha", "Romashka/CRM").done().stdout, password);
+    world.as_member("Olga", "verify").done();
 }
 
 /// A ceremony that fails after the new anchor is made can be repeated: nothing was recorded by keys nobody knows.

@@ -185,17 +185,32 @@ fn a_call_goes_through_and_its_answer_comes_back_as_it_is() {
     assert_eq!(door.calls(), 4);
 }
 
+/// What failed on the broker's side is for its log: who asked, a member or not, hears where it stands there.
 #[test]
-fn every_refusal_has_its_status_and_travels_whole() {
+fn what_failed_here_is_told_to_the_log_alone() {
+    for (refusal, outcome) in [
+        (Refusal::Failed("/var/lib/INSIDE is full".into()), "failed"),
+        (Refusal::Integrity("the INSIDE was changed".into()), "integrity"),
+    ] {
+        let given = refusal.clone();
+        let door = Door::open(move |_| Err(given.clone()));
+        let answer = door.say(&post("/v1/status", "", &body()));
+        assert!(!answer.contains("INSIDE") && answer.contains("at request 1\""), "{answer}");
+        let line: serde_json::Value = serde_json::from_str(&door.log.lock().unwrap()[0]).unwrap();
+        assert_eq!((&line["outcome"], &line["request"]), (&outcome.into(), &1.into()));
+        assert!(line["reason"].as_str().unwrap().contains("INSIDE"), "{line}");
+    }
+}
+
+#[test]
+fn every_other_refusal_has_its_status_and_travels_whole() {
     use mandatum::model::Deny;
     for (refusal, status) in [
         (Refusal::Denied { code: Deny::TermExpired }, 403),
         (Refusal::NotFound, 404),
         (Refusal::Authentication("who".into()), 401),
-        (Refusal::Integrity("broken".into()), 500),
         (Refusal::input("name", "is no name"), 422),
         (Refusal::Busy { retry_ms: 1500 }, 429),
-        (Refusal::Failed("the disk".into()), 503),
     ] {
         let given = refusal.clone();
         let door = Door::open(move |_| Err(given.clone()));
@@ -540,7 +555,13 @@ fn metrics_count_and_name_nobody_and_the_log_is_one_object_a_line() {
     assert_eq!(door.metric("mandatum_request_seconds_count"), 2);
     assert_eq!(door.metric("mandatum_request_seconds_bucket{le=\"+Inf\"}"), 2);
     assert_eq!(door.metric("mandatum_requests_running"), 0);
+    // What comes to no request is counted too.
+    door.say(b"\x16\x03\x01 no HTTP\r\n\r\n");
+    wait_until(|| door.metric("mandatum_connections_refused_total{why=\"http\"}") == 1);
+    assert_eq!(door.metric("mandatum_connections_refused_total{why=\"limit\"}"), 0);
     let said = door.metrics() + &door.log.lock().unwrap().join("\n");
+    let head = said.split_once("\r\n\r\n").unwrap().0.to_lowercase();
+    assert!(head.contains("content-type: text/plain; charset=utf-8\r\n") && head.contains("nosniff"), "{head}");
     assert!(!said.contains("Romashka") && !said.contains("SECRETWORD"), "{said}");
     for line in door.log.lock().unwrap().iter() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -623,4 +644,5 @@ fn old_tls_and_plain_http_are_refused() {
     let (mut silent, begun) = (TcpStream::connect(&address).unwrap(), Instant::now());
     assert_eq!(rest(&mut silent), "");
     assert!(begun.elapsed() < Duration::from_secs(5));
+    wait_until(|| door.metric("mandatum_connections_refused_total{why=\"tls\"}") == 3);
 }
