@@ -1,7 +1,7 @@
 //! The newest head of each ledger that this member has seen. Pins only grow.
 
 use crate::api::Seen;
-use crate::model::{MemberId, UnitId};
+use crate::model::{Instant, MemberId, UnitId};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ pub struct Pin {
     pub seen: Seen,
     /// Its signed note.
     pub note: String,
+    /// When the broker recorded what was seen with it; none in pins of earlier programs.
+    #[serde(default)]
+    pub at: Option<Instant>,
 }
 
 /// Pins of one member, a small file for each ledger.
@@ -114,7 +117,7 @@ mod tests {
     use crate::model::Digest;
 
     fn pin(size: u64) -> Pin {
-        Pin { seen: Seen { size, root: Digest([7; 32]) }, note: "note".into() }
+        Pin { seen: Seen { size, root: Digest([7; 32]) }, note: "note".into(), at: Some(Instant(5)) }
     }
 
     #[test]

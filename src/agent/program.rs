@@ -209,10 +209,13 @@ impl Program {
         Ok((answer, signed, seen, directory))
     }
 
-    /// Goes on from before what was seen, only where the owner root ordered just that.
+    /// Goes on from before what was seen, only where the owner root ordered just that, and not before it was seen: an
+    /// order of then says nothing of a loss since.
     fn accept_loss(&self, order: &Blob, unit: UnitId, seen: Seen) -> Result<(), AgentError> {
         let order = from_blob(order).and_then(|order| Restart::open(&order, &self.identity.root, self.identity.vault));
-        if !order.is_some_and(|order| order.explains(unit, seen.size)) {
+        let at = self.pins.read(unit).map_err(unpinned)?.and_then(|pin| pin.at);
+        let after = |order: &Restart| at.is_none_or(|at| at <= order.at);
+        if !order.is_some_and(|order| order.explains(unit, seen.size) && after(&order)) {
             return Err(AgentError::Untrusted("no order of the vault's owner explains that records are missing"));
         }
         self.pins.forget(unit).map_err(unpinned)
@@ -376,7 +379,11 @@ impl Program {
                 return Err(AgentError::Untrusted("the ledger does not extend the one seen before"));
             }
         }
-        let pin = Pin { seen: Seen { size: head.size, root: head.root }, note: proof.checkpoint.clone() };
+        let pin = Pin {
+            seen: Seen { size: head.size, root: head.root },
+            note: proof.checkpoint.clone(),
+            at: Some(record.at),
+        };
         self.pins.write(unit, &pin).map_err(unpinned)?;
         Ok(record.outcome)
     }

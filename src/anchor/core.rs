@@ -276,6 +276,11 @@ impl Segment {
         self.grants.iter().find(|(grant, ..)| *grant == id).map(|(_, key, _)| key)
     }
 
+    /// When a grant's key ends: with the grant, or with the mandate's term; none where there is no key.
+    pub fn grant_until(&self, id: GrantId) -> Option<Instant> {
+        self.grants.iter().find(|(grant, ..)| *grant == id).map(|(.., until)| (*until).min(self.term_until))
+    }
+
     /// The earliest end of anything in it.
     pub(super) fn earliest(&self) -> Instant {
         let grants = self.grants.iter().map(|(.., until)| *until);

@@ -267,15 +267,15 @@ impl Anchor {
         if self.loaded.contains_key(&unit) {
             return Ok(());
         }
-        let pending = self.pending.remove(&unit);
         let mut segment = match self.places.get(&unit) {
             Some(place) => {
                 file::read_segment(&*self.disk, &file::path(&self.dir), &self.header, &self.epoch_key, unit, place)?
             }
-            None if pending.is_some() => Segment::new(unit),
+            None if self.pending.contains_key(&unit) => Segment::new(unit),
             None => return Ok(()),
         };
-        for change in pending.into_iter().flatten() {
+        // Not before the segment was read: where that fails once, what waits for it is still there the next time.
+        for change in self.pending.remove(&unit).into_iter().flatten() {
             segment.apply(change);
         }
         self.loaded.insert(unit, segment);
@@ -295,4 +295,67 @@ impl Anchor {
 /// The state directory's anchor path, for messages and marks.
 pub fn anchor_path(dir: &Path) -> PathBuf {
     file::path(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::System;
+    use crate::model::{GrantId, HighWater, Uptime};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A disk whose next read fails, when it is told to.
+    #[derive(Default)]
+    struct Stumbling(AtomicBool);
+
+    impl Disk for Stumbling {
+        fn read(&self, path: &Path, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
+            if self.0.swap(false, Ordering::SeqCst) {
+                return Err(io::Error::other("once"));
+            }
+            RealDisk.read(path, offset, len)
+        }
+        fn len(&self, path: &Path) -> io::Result<u64> {
+            RealDisk.len(path)
+        }
+        fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+            RealDisk.write(path, bytes)
+        }
+        fn sync(&self, path: &Path) -> io::Result<()> {
+            RealDisk.sync(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            RealDisk.rename(from, to)
+        }
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            RealDisk.sync_dir(dir)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            RealDisk.remove(path)
+        }
+        fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            RealDisk.write_at(path, offset, bytes)
+        }
+        fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
+            RealDisk.cut(path, len)
+        }
+    }
+
+    #[test]
+    fn a_read_that_fails_once_loses_no_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Stumbling::default());
+        let keys = Arc::new(FileKeys::new(dir.path().join("key")));
+        let home = Home { dir: dir.path().into(), disk: disk.clone(), keys, entropy: Arc::new(System) };
+        let high = HighWater { at: Instant(1), uptime: Uptime { boot: 1, ms: 1 } };
+        let unit = UnitId([2; 16]);
+        let core = Core::generate(UnitId([9; 16]), high, &System);
+        drop(Anchor::create(&home, VaultId([1; 16]), core, vec![Segment::new(unit)]).unwrap());
+        let mut anchor = Anchor::open(&home).unwrap();
+        let grant = GrantId([3; 16]);
+        anchor.note(vec![Change::Granted(unit, grant, Key::generate(&System), Instant(5))]).unwrap();
+        disk.0.store(true, Ordering::SeqCst);
+        assert!(anchor.segment(unit).is_err());
+        assert!(anchor.segment(unit).unwrap().unwrap().grant(grant).is_some());
+    }
 }

@@ -146,6 +146,9 @@ pub struct RestartReport {
     pub reissued: u64,
     /// Grants that stay dead.
     pub dead: u64,
+    /// Members and devices that were removed since and work again, because the restored roster has no other owner:
+    /// `member` or `member, device`.
+    pub back: Vec<String>,
 }
 
 /// One finding of `doctor`.

@@ -109,11 +109,17 @@ impl Vault<'_> {
         if units.is_empty() {
             return Ok(());
         }
-        let epoch = self.anchor.epoch();
-        let event = RosterEvent::KeysDestroyed { epoch, evidence: units.to_vec() };
-        let draft = Draft { unit: self.roster.unit, outcome: Outcome::Roster(event), state: None };
-        // The rows go with the record; should a crash come before the key goes, the next sweep finds the key again.
-        self.record(None, vec![draft], Vec::new(), |txn| units.iter().try_for_each(|unit| txn.drop_unit(*unit)))?;
+        // Rows that are gone were recorded when they went, and a crash kept the key: what is left is to destroy it.
+        let mut there = Vec::new();
+        for &unit in units {
+            there.extend(self.store.unit(unit)?.map(|_| unit));
+        }
+        if !there.is_empty() {
+            let epoch = self.anchor.epoch();
+            let event = RosterEvent::KeysDestroyed { epoch, evidence: there.clone() };
+            let draft = Draft { unit: self.roster.unit, outcome: Outcome::Roster(event), state: None };
+            self.record(None, vec![draft], Vec::new(), |txn| there.iter().try_for_each(|unit| txn.drop_unit(*unit)))?;
+        }
         let destroy = Destroy { evidence: units.to_vec(), state_keys: units.to_vec(), ..Destroy::default() };
         self.anchor.rotate(&destroy)?;
         Ok(())

@@ -6,7 +6,6 @@
 use super::caller::Caller;
 use super::mandates::{add_unit, check_none_active, days, grant_keys, lead_named, table, view};
 use super::vault::Vault;
-use crate::anchor::Change;
 use crate::api::{MandateActivateAsk, MandateAnswerAsk, MandateImportAsk, MandateView, Refusal, Request};
 use crate::model::{Date, Digest, Event, Instant, Mandate, UnitId, Zone};
 
@@ -117,10 +116,8 @@ pub fn activate(
     };
     let draft = vault.drafted(caller, &mut mandate, event, "rows")?;
 
-    // The anchor learns the keys and the term first; an unused key harms nobody.
-    let unit = mandate.unit;
-    let mut before = vec![Change::Term(unit, term.until)];
-    before.extend(grant_keys(vault, unit, &grants));
-    vault.record(Some(caller), vec![draft], before, |_| Ok(()))?;
+    // The anchor learns the keys first; an unused key harms nobody.
+    let before = grant_keys(vault, mandate.unit, &grants);
+    vault.record_after(Some(caller), draft, before, &mandate, |_| Ok(()))?;
     view(vault, mandate, None)
 }

@@ -40,8 +40,11 @@ pub fn serve(vault: &mut Vault<'_>, turn: &mut Turn<'_>, tasks: Vec<Task>, done:
     // Record, durably, what will be released and what was denied.
     let drafts = judged.iter().flatten().map(|(caller, judged)| (Some(caller), judged.draft()));
     let drafts: Vec<(Option<&Caller>, Draft)> = drafts.collect();
-    let recorded =
-        if drafts.is_empty() { Ok(Vec::new()) } else { vault.record_together(drafts, Vec::new(), |_| Ok(())) };
+    let recorded = if drafts.is_empty() {
+        Ok(Vec::new())
+    } else {
+        vault.record_together(drafts, Vec::new(), Vec::new(), |_| Ok(()))
+    };
 
     // Only now prepare to take the broker's half off: each permit and its record are used up by it.
     let (mut receipts, unrecorded) = match recorded.map_err(unrecorded) {
@@ -246,12 +249,13 @@ fn permit(
         credential,
         purpose: onward.map_or(Purpose::Work(purpose), Onward::purpose),
     });
-    let holds_key = |vault: &mut Vault<'_>, permit: &Permit| -> Result<bool, Refusal> {
-        Ok(vault.segment(mandate.unit)?.grant(permit.grant()).is_some())
-    };
     let permit = match decided {
-        Ok(permit) if holds_key(vault, &permit)? => permit,
-        Ok(_) => return Err(denied(Deny::SecretDestroyed)),
+        // The key decides too: whether it is there, and when it ends. A database that was put back may say more.
+        Ok(permit) => match vault.segment(mandate.unit)?.grant_until(permit.grant()) {
+            None => return Err(denied(Deny::SecretDestroyed)),
+            Some(until) if until <= vault.now() => return Err(denied(Deny::TermExpired)),
+            Some(_) => permit,
+        },
         // Never granted and not there answer the same, but the attempt stands in the mandate's ledger.
         Err(Deny::NotGranted) if mandate.grant_for(caller.id(), credential.row).is_none() => {
             return Err(No::Denied(mandate.unit, Deny::NotGranted, Refusal::NotFound));

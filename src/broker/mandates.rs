@@ -209,13 +209,11 @@ pub fn amend(
     let dead = mandate.grants.iter().filter(|grant| !grant.is_live() && grant.destroyed.is_none());
     let dead: Vec<GrantId> = dead.map(|grant| grant.facts.id).collect();
     let mut before = grant_keys(vault, unit, &grants);
-    before.push(Change::Term(unit, mandate.term.until));
-    before.extend(mandate.live_grants().map(|grant| Change::Ends(unit, grant.facts.id, grant.facts.term.until)));
     if !dead.is_empty() {
         before.push(Change::Unfinished(vec![unit]));
     }
     let draft = Draft { unit, outcome: Outcome::Mandate(event), state: Some(encode(&mandate)?) };
-    vault.record(Some(caller), vec![draft], before, |txn| {
+    vault.record_after(Some(caller), draft, before, &mandate, |txn| {
         dead.iter().try_for_each(|grant| txn.drop_wraps(unit, *grant))
     })?;
     if !dead.is_empty() {

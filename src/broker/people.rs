@@ -2,7 +2,6 @@
 
 use super::caller::Caller;
 use super::vault::Vault;
-use crate::anchor::Change;
 use crate::api::{DenyAsk, MandatePermitAsk, Refusal, Request, RequestAsk, ReviewAsk};
 use crate::model::{Event, GrantId, GrantOrigin, Mandate, Phase, Role, Text};
 
@@ -81,11 +80,6 @@ pub fn review(vault: &mut Vault<'_>, caller: &Caller, request: Request<ReviewAsk
     if missing > 0 {
         return Err(Refusal::input("review", format!("{missing} grants have no decision; a review decides on each")));
     }
-    let reviewed: Vec<GrantId> = lines.iter().map(|line| line.grant).collect();
-    // The anchor learns the new ends first: after a crash between, keys die no later than they should.
-    vault.change_after(caller, mandate, Event::Reviewed { lines }, |after| {
-        let ends = after.live_grants().filter(|grant| reviewed.contains(&grant.facts.id));
-        ends.map(|grant| Change::Ends(after.unit, grant.facts.id, grant.facts.term.until)).collect()
-    })?;
+    vault.change(caller, mandate, Event::Reviewed { lines })?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::mandates::encode;
-use super::vault::{Vault, changed, charters_of, entry_context, evidence_key, open_entry, seal_state};
+use super::vault::{Vault, changed, charters_of, entry_context, evidence_key, new_ends, open_entry, seal_state};
 use crate::anchor::{Change, Head};
 use crate::api::{Proof, Refusal, Seen};
 use crate::crypto::{PublicKey, SignKey, Topic, hash, seal};
@@ -108,7 +108,24 @@ impl Vault<'_> {
         before: Vec<Change>,
         also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
     ) -> Result<Vec<Receipt>, Refusal> {
-        self.record_together(drafts.into_iter().map(|draft| (caller, draft)).collect(), before, also)
+        self.record_together(drafts.into_iter().map(|draft| (caller, draft)).collect(), before, Vec::new(), also)
+    }
+
+    /// As [`Vault::record`], of one mandate as it is afterwards: the anchor takes its ends together with the new heads.
+    /// Where a crash comes between, both are read from the database ([`super::vault`]).
+    ///
+    /// # Errors
+    /// As [`Vault::record`].
+    pub fn record_after(
+        &mut self,
+        caller: Option<&Caller>,
+        draft: Draft,
+        before: Vec<Change>,
+        mandate: &Mandate,
+        also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        let after = new_ends(self.segment(mandate.unit)?, mandate);
+        self.record_together(vec![(caller, draft)], before, after, also)
     }
 
     /// As [`Vault::record`], for many callers at once.
@@ -119,10 +136,12 @@ impl Vault<'_> {
         &mut self,
         drafts: Vec<(Option<&Caller>, Draft)>,
         before: Vec<Change>,
+        after: Vec<Change>,
         also: impl FnOnce(&Write<'_>) -> Result<(), StoreError>,
     ) -> Result<Vec<Receipt>, Refusal> {
-        // Until all of it is done, what is in memory may be behind what is on disk.
-        self.stale = true;
+        // Until all of it is done, what is in memory may be behind what is on disk; and what failed for somebody else in
+        // the same turn is not made good by this.
+        let was_stale = std::mem::replace(&mut self.stale, true);
         if !before.is_empty() {
             self.anchor.note(before)?;
         }
@@ -164,8 +183,9 @@ impl Vault<'_> {
             changes.push(Change::High(HighWater { at, uptime: self.settings.clock.uptime() }));
         }
         changes.extend(sessions.into_iter().map(|session| Change::Used(session, self.now())));
+        changes.extend(after);
         self.anchor.note(changes)?;
-        self.stale = false;
+        self.stale = was_stale;
         let receipt =
             |item: Placed| Receipt { unit: item.unit, seq: item.seq, entry: item.entry, outcome: item.outcome };
         Ok(placed.into_iter().map(receipt).collect())
@@ -206,23 +226,9 @@ impl Vault<'_> {
     /// # Errors
     /// Input where the event does not follow; else as [`Vault::record`].
     pub fn change(&mut self, caller: &Caller, mandate: Mandate, event: Event) -> Result<Mandate, Refusal> {
-        self.change_after(caller, mandate, event, |_| Vec::new())
-    }
-
-    /// As [`Vault::change`], with what the anchor must know before the record, as the state after it says.
-    ///
-    /// # Errors
-    /// As [`Vault::change`].
-    pub fn change_after(
-        &mut self,
-        caller: &Caller,
-        mut mandate: Mandate,
-        event: Event,
-        before: impl FnOnce(&Mandate) -> Vec<Change>,
-    ) -> Result<Mandate, Refusal> {
+        let mut mandate = mandate;
         let draft = self.drafted(caller, &mut mandate, event, "mandate")?;
-        let before = before(&mandate);
-        self.record(Some(caller), vec![draft], before, |_| Ok(()))?;
+        self.record_after(Some(caller), draft, Vec::new(), &mandate, |_| Ok(()))?;
         Ok(mandate)
     }
 

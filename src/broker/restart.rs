@@ -121,8 +121,8 @@ fn go_on(
     }
 
     // Members who left since are members again in the older roster: they stay gone, and so do devices.
-    remove_gone(&mut vault)?;
-    remove_gone_devices(&mut vault)?;
+    report.back = remove_gone(&mut vault)?;
+    report.back.extend(remove_gone_devices(&mut vault)?);
     for ledger in found {
         if let Audited::Mandate(mandate) = ledger.state {
             report.dead += bury(&mut vault, *mandate)?;
@@ -197,7 +197,9 @@ fn apply_all(mandate: &mut Mandate, events: Vec<Event>, now: Instant) -> Result<
     Ok(drafts)
 }
 
-fn remove_gone(vault: &mut Vault<'_>) -> Result<(), Refusal> {
+/// Removes who was removed since. Gives back whom the older roster cannot do without.
+fn remove_gone(vault: &mut Vault<'_>) -> Result<Vec<String>, Refusal> {
+    let mut back = Vec::new();
     let left = &vault.anchor.core().gone;
     let is_back = |member: &&Member| !matches!(member.standing, Standing::Removed { .. });
     let gone: Vec<MemberId> =
@@ -205,36 +207,39 @@ fn remove_gone(vault: &mut Vault<'_>) -> Result<(), Refusal> {
     for member in gone {
         let mut roster = (*vault.roster).clone();
         let event = RosterEvent::Removed { member };
-        // The last owner cannot be the one who left: an owner is always left by the fold.
         if roster.apply(&event, vault.now()).is_ok() {
             let state = postcard::to_stdvec(&roster).map_err(|e| Refusal::Failed(e.to_string()))?;
             let draft = Draft { unit: roster.unit, outcome: Outcome::Roster(event), state: Some(state) };
             vault.record(None, vec![draft], Vec::new(), |_| Ok(()))?;
             vault.roster = Arc::new(roster);
+        } else {
+            back.push(vault.name_of(member).to_string());
         }
     }
-    Ok(())
+    Ok(back)
 }
 
 /// Devices that were removed since are in use again in the older roster. Where it knows no other of the member, the
-/// member is locked out: an owner decides.
-fn remove_gone_devices(vault: &mut Vault<'_>) -> Result<(), Refusal> {
+/// member is locked out: an owner decides. Gives back those of an owner whom it cannot do without.
+fn remove_gone_devices(vault: &mut Vault<'_>) -> Result<Vec<String>, Refusal> {
     let gone = vault.anchor.core().gone_keys.clone();
     let back = |member: &Member| {
         let devices = member.active_devices().filter(|device| gone.contains(&device.bundle.sign));
         devices.map(|device| (member.id(), device.label().clone())).collect::<Vec<_>>()
     };
     let back: Vec<(MemberId, Name)> = vault.roster.members.iter().flat_map(back).collect();
+    let mut kept = Vec::new();
     for (member, device) in back {
-        for event in [RosterEvent::DeviceRemoved { member, device }, RosterEvent::Suspended { member }] {
-            // Nothing else refuses it but the fold, which keeps a last device and a last owner.
-            if Roster::clone(&vault.roster).apply(&event, vault.now()).is_ok() {
-                super::members::apply_with(vault, None, event, Vec::new(), |_| Ok(()))?;
-                break;
-            }
+        let named = format!("{}, {device}", vault.name_of(member));
+        let events = [RosterEvent::DeviceRemoved { member, device }, RosterEvent::Suspended { member }];
+        // Nothing else refuses it but the fold, which keeps a last device and a last owner.
+        let possible = |event: &RosterEvent| Roster::clone(&vault.roster).apply(event, vault.now()).is_ok();
+        match events.into_iter().find(possible) {
+            Some(event) => super::members::apply_with(vault, None, event, Vec::new(), |_| Ok(()))?,
+            None => kept.push(named),
         }
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Deletes the wraps of devices that are gone, which the older database holds again.

@@ -9,7 +9,7 @@ use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{Nothing, Refusal, Request, SweepAnswer};
 use crate::ledger::Outcome;
-use crate::model::{Deny, Event, GrantId, HighWater, Mandate, Phase, RosterEvent, UnitId, Why};
+use crate::model::{Deny, Event, Grant, GrantId, HighWater, Mandate, Phase, RosterEvent, UnitId, Why};
 
 /// Destroys the keys of what is over.
 ///
@@ -67,15 +67,19 @@ impl Vault<'_> {
             if !something_over {
                 continue;
             }
+            // By what the anchor knows of ends as well: a database that was put back may say later ones.
+            let term_over = segment.term_until <= now;
+            let by_key: Vec<GrantId> =
+                segment.grants.iter().filter(|(.., until)| *until <= now).map(|(id, ..)| *id).collect();
             let Some(mandate) = self.mandate(unit)? else { continue };
             units.push(unit);
-            if mandate.term.until <= now && mandate.phase == Phase::Active {
+            if (term_over || mandate.term.until <= now) && mandate.phase == Phase::Active {
                 ended += 1;
                 let (draft, changes, keys) = prepare_end(self, None, mandate, &Why::Term)?;
                 before.extend(changes.into_iter().filter(|change| !matches!(change, Change::Unfinished(_))));
                 drafts.push(draft);
                 rekeyed.push((unit, keys));
-            } else if let Some((draft, grants)) = self.prepare_expiry(unit, mandate)? {
+            } else if let Some((draft, grants)) = self.prepare_expiry(unit, mandate, &by_key)? {
                 expired += u64::try_from(grants.len()).unwrap_or(0);
                 drafts.push(draft);
                 over.extend(grants.into_iter().map(|grant| (unit, grant)));
@@ -98,9 +102,15 @@ impl Vault<'_> {
         Ok(SweepAnswer { expired, ended, destroyed, forgotten })
     }
 
-    fn prepare_expiry(&self, unit: UnitId, mut mandate: Mandate) -> Result<Option<(Draft, Vec<GrantId>)>, Refusal> {
+    fn prepare_expiry(
+        &self,
+        unit: UnitId,
+        mut mandate: Mandate,
+        by_key: &[GrantId],
+    ) -> Result<Option<(Draft, Vec<GrantId>)>, Refusal> {
         let now = self.now();
-        let over = mandate.live_grants().filter(|grant| grant.facts.term.until <= now);
+        let is_over = |grant: &&Grant| grant.facts.term.until <= now || by_key.contains(&grant.facts.id);
+        let over = mandate.live_grants().filter(is_over);
         let grants: Vec<GrantId> = over.map(|grant| grant.facts.id).collect();
         if grants.is_empty() {
             return Ok(None);

@@ -7,11 +7,13 @@ use crate::api::Refusal;
 use crate::crypto::{Context, Entropy, Key, Signed, derive_label, hash, open, seal};
 use crate::ledger::{Admission, Assurance, Audit, Audited, Directory, Entry, Record, from_blob, on_all_cores, root};
 use crate::model::{
-    Blob, Deny, Digest, Instant, Mandate, Member, MemberId, Name, Phase, Roster, Text, UnitId, VaultId, Verb,
+    Blob, Deny, Digest, Grant, GrantId, Instant, Mandate, Member, MemberId, Name, Phase, Roster, Text, UnitId, VaultId,
+    Verb,
 };
 use crate::policy::{self, ClockReading, Scope};
 use crate::store::{Store, decode_entry};
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many entries are read at a time.
@@ -375,7 +377,7 @@ fn check_size(head: &Head, size: u64) -> Result<(), Refusal> {
 /// this broker's, at their places, and lead to the tree and state that are there.
 fn catch_up(anchor: &mut Anchor, store: &Store, expected: u64) -> Result<(), Refusal> {
     store.settle()?;
-    let (vault, record_key) = (anchor.vault(), anchor.record_key().public());
+    let (vault, record_key, roster) = (anchor.vault(), anchor.record_key().public(), anchor.core().roster);
     let (mut changes, mut found) = (Vec::new(), 0);
     for (unit, size) in store.sizes()? {
         let Some(segment) = anchor.segment(unit)? else { continue };
@@ -400,6 +402,15 @@ fn catch_up(anchor: &mut Anchor, store: &Store, expected: u64) -> Result<(), Ref
         }
         head = Head { size, root: root(size, |level, index| store.node(unit, level, index))?, state: head.state };
         changes.push(Change::Head(unit, head));
+        let state = store.unit(unit)?.map(|row| row.state).filter(|state| !state.is_empty() && unit != roster);
+        if let Some(state) = state {
+            let plain = open_state(segment, vault, &state)?;
+            let mandate = postcard::from_bytes(&plain).map_err(|_| changed("a mandate's state"))?;
+            if hash(&plain) != head.state {
+                return Err(changed("a mandate's state"));
+            }
+            changes.extend(new_ends(segment, &mandate));
+        }
     }
     if found != expected {
         return Err(changed("the count of records"));
@@ -407,6 +418,22 @@ fn catch_up(anchor: &mut Anchor, store: &Store, expected: u64) -> Result<(), Ref
     changes.push(Change::Counted(anchor.core().counter + found));
     anchor.note(changes)?;
     Ok(())
+}
+
+/// What the anchor is to learn of when a mandate in force and the grants under it end. By these ends keys die in time,
+/// and a database that was put back makes nothing last longer.
+pub fn new_ends(segment: &Segment, mandate: &Mandate) -> Vec<Change> {
+    if mandate.phase != Phase::Active {
+        return Vec::new();
+    }
+    let (unit, until) = (mandate.unit, mandate.term.until);
+    let term = (segment.term_until != until).then_some(Change::Term(unit, until));
+    let kept: HashMap<GrantId, Instant> = segment.grants.iter().map(|(id, _, until)| (*id, *until)).collect();
+    let of_grant = |grant: &Grant| {
+        let (id, until) = (grant.facts.id, grant.facts.term.until);
+        kept.get(&id).filter(|known| **known != until).map(|_| Change::Ends(unit, id, until))
+    };
+    term.into_iter().chain(mandate.live_grants().filter_map(of_grant)).collect()
 }
 
 /// The place of a sealed entry.

@@ -1,8 +1,9 @@
 //! The legs of the closing (clause 5.1), and rotation as tasks.
 
 use super::context::Context;
-use super::credentials::row_of;
+use super::credentials::{REVOCATION, encode_point, row_of};
 use super::failure::Failure;
+use super::fetch::json_fields;
 use super::mandates::CredentialPath;
 use super::people::paper;
 use super::terminal::table;
@@ -225,16 +226,11 @@ type Item = (String, String, String, Fields);
 
 fn seal_package(args: &ReturnArgs, items: &[Item]) -> Result<Vec<u8>, Failure> {
     let mut plain = zeroize::Zeroizing::new(Vec::with_capacity(1 << 16));
-    let list: Vec<serde_json::Value> = items
-        .iter()
-        .map(|(system, name, account, fields)| {
-            let values: serde_json::Map<String, serde_json::Value> = fields
-                .names()
-                .map(|field| (field.to_owned(), fields.field(field).and_then(|v| v.expose_str()).unwrap_or("").into()))
-                .collect();
-            serde_json::json!({"system": system, "name": name, "account": account, "fields": values})
-        })
-        .collect();
+    let mut list = Vec::with_capacity(items.len());
+    for (system, name, account, fields) in items {
+        let values = json_fields(fields)?;
+        list.push(serde_json::json!({"system": system, "name": name, "account": account, "fields": values}));
+    }
     serde_json::to_writer_pretty(&mut *plain, &list).map_err(|error| Failure::unexpected(error.to_string()))?;
     Program::seal_to(args.to.as_str(), &plain).map_err(|error| Failure::input("to", error))
 }
@@ -270,6 +266,11 @@ pub fn revoke_tokens(
             continue;
         };
         let fetched = program.fetch(&located, row.terms.purposes.first().cloned())?;
+        if !is_sealed(point, &fetched.fields) {
+            let why = "where it is to be revoked is not what was stored with it";
+            said.push(format!("{name}: not sent anywhere: {why}. This stays a task for a person."));
+            continue;
+        }
         match revoke_one(context, point, &fetched.fields) {
             Ok(outcome) => {
                 if matches!(outcome, Outcome::Dead { .. }) {
@@ -283,6 +284,11 @@ pub fn revoke_tokens(
         }
     }
     Ok(said)
+}
+
+/// Whether the place that the broker names is the one that the token's author sealed beside it.
+fn is_sealed(point: &RevocationPoint, fields: &Fields) -> bool {
+    fields.field(REVOCATION).is_some_and(|sealed| sealed.expose() == encode_point(point))
 }
 
 fn revoke_one(context: &Context<'_, '_>, record: &RevocationPoint, fields: &Fields) -> Result<Outcome, AddressError> {

@@ -15,7 +15,7 @@ use crate::model::{
     CredentialFacts, CredentialId, Digest, Kind, NewVersion, ReuseTag, RevocationPoint, Row, SecondFactor, Strength,
     Text,
 };
-use crate::paperwork::catalogue::{Found, Platform};
+use crate::paperwork::catalogue::{Catalogue, Found, Platform};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -82,15 +82,8 @@ pub struct AddArgs {
     /// Nobody knows yet whether the account has a second factor: it stays on the list of findings
     #[arg(long, conflicts_with_all = ["totp_file", "totp_elsewhere", "no_totp"])]
     totp_unknown: bool,
-    /// Where an OAuth token is revoked (RFC 7009) [default: as the platform catalogue says]
-    #[arg(long, value_name = "URL")]
-    revocation_url: Option<Text>,
-    /// A harmless call that needs the token, or an introspection endpoint: proves that a revoked token is dead
-    #[arg(long, value_name = "URL", requires = "revocation_url")]
-    probe_url: Option<Text>,
-    /// The client the OAuth token was issued to
-    #[arg(long, value_name = "ID")]
-    client_id: Option<Text>,
+    #[command(flatten)]
+    revocation: RevocationArgs,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -103,7 +96,22 @@ pub struct RotateArgs {
     #[arg(long)]
     totp_only: bool,
     #[command(flatten)]
+    revocation: RevocationArgs,
+    #[command(flatten)]
     source: SourceArgs,
+}
+
+#[derive(clap::Args)]
+struct RevocationArgs {
+    /// Where an OAuth token is revoked (RFC 7009) [default: as the platform catalogue says]
+    #[arg(long, value_name = "URL")]
+    revocation_url: Option<Text>,
+    /// A harmless call that needs the token, or an introspection endpoint: proves that a revoked token is dead
+    #[arg(long, value_name = "URL", requires = "revocation_url")]
+    probe_url: Option<Text>,
+    /// The client the OAuth token was issued to
+    #[arg(long, value_name = "ID")]
+    client_id: Option<Text>,
 }
 
 #[derive(clap::Args)]
@@ -198,7 +206,7 @@ fn add(context: &mut Context<'_, '_>, args: AddArgs) -> Result<(), Failure> {
     given.because = given.because.or(args.because);
     let advice = advise(context, &row, &given, args.totp_unknown)?;
     if given.revocation.is_none() {
-        given.revocation = revocation(advice.as_ref(), given.kind, args.revocation_url, args.probe_url, args.client_id);
+        given.revocation = revocation(advice.as_ref(), given.kind, args.revocation);
     }
     let version = match &given.secret {
         Some(secret) => {
@@ -230,11 +238,7 @@ fn advise(
     totp_unknown: bool,
 ) -> Result<Option<Platform>, Failure> {
     let (catalogue, lang) = (catalogue(context)?, context.lang());
-    let named = if row.platform.is_empty() { row.system.as_str() } else { row.platform.as_str() };
-    let platform = match catalogue.find(named) {
-        Found::Platform(platform) => Some(platform.clone()),
-        _ => None,
-    };
+    let platform = platform_of(&catalogue, row).cloned();
     let prefer = platform.as_ref().map_or(&catalogue.generic().delegated, |platform| &platform.delegated);
     let of_ladder = match given.kind {
         Kind::Delegated => 1,
@@ -267,17 +271,21 @@ fn advise(
     Ok(platform)
 }
 
+/// The platform of a row, where the catalogue has it.
+fn platform_of<'a>(catalogue: &'a Catalogue, row: &Row) -> Option<&'a Platform> {
+    let named = if row.platform.is_empty() { row.system.as_str() } else { row.platform.as_str() };
+    match catalogue.find(named) {
+        Found::Platform(platform) => Some(platform),
+        _ => None,
+    }
+}
+
 /// Where an OAuth token is revoked: as given, or as the catalogue knows.
-fn revocation(
-    platform: Option<&Platform>,
-    kind: Kind,
-    endpoint: Option<Text>,
-    probe: Option<Text>,
-    client: Option<Text>,
-) -> Option<RevocationPoint> {
+fn revocation(platform: Option<&Platform>, kind: Kind, args: RevocationArgs) -> Option<RevocationPoint> {
     if kind != Kind::OauthToken {
         return None;
     }
+    let RevocationArgs { revocation_url: endpoint, probe_url: probe, client_id: client } = args;
     let text = |url: &Option<String>| url.as_deref().and_then(|url| Text::parse(url).ok());
     let endpoint = endpoint.or_else(|| platform.and_then(|platform| text(&platform.rfc7009)))?;
     let probe = probe.or_else(|| platform.and_then(|platform| text(&platform.probe))).unwrap_or_default();
@@ -307,15 +315,25 @@ pub fn new_secret(
         because: given.because.clone(),
         version,
     };
-    let fields = given.secret.map(|secret| fields(given.kind, secret, &given.user, &given.url, given.fields));
+    let Given { kind, secret, user, url, revocation, fields: more, .. } = given;
+    let fields = secret.map(|secret| fields(kind, secret, (&user, &url), revocation.as_ref(), more));
     NewSecret { facts, fields, seed }
+}
+
+/// Where a token is revoked, sealed beside it: the broker names the place too, and a token is only ever sent where its
+/// author said.
+pub const REVOCATION: &str = "revocation";
+
+/// A revocation point as it is sealed.
+pub fn encode_point(point: &RevocationPoint) -> Vec<u8> {
+    serde_json::to_vec(point).unwrap_or_default()
 }
 
 fn fields(
     kind: Kind,
     secret: Secret,
-    user: &Text,
-    url: &Text,
+    (user, url): (&Text, &Text),
+    revocation: Option<&RevocationPoint>,
     more: BTreeMap<String, zeroize::Zeroizing<String>>,
 ) -> Fields {
     let mut fields = Fields::default().with(kind.main_field(), secret);
@@ -323,6 +341,9 @@ fn fields(
         if !text.is_empty() {
             fields = fields.with(name, Secret::copy_of(text.as_str().as_bytes()));
         }
+    }
+    if let Some(point) = revocation {
+        fields = fields.with(REVOCATION, Secret::new(encode_point(point)));
     }
     more.into_iter().fold(fields, |fields, (name, value)| fields.with(&name, Secret::copy_of(value.as_bytes())))
 }
@@ -354,9 +375,13 @@ fn rotate(context: &mut Context<'_, '_>, args: RotateArgs) -> Result<(), Failure
     let reuse = reused(&program, &view, std::slice::from_ref(&tag))?;
     let facts = judge(&given, &looks(&given, &view, &row), tag, reuse.get(&tag), found.version + 1)?;
     let number = facts.number;
-    let Given { secret, user, url, second_factor, fields: more, .. } = given;
+    let Given { secret, user, url, second_factor, revocation: stated, fields: more, .. } = given;
     let secret = secret.ok_or_else(|| Failure::unexpected("the secret is gone"))?;
-    program.rotate(&found, Some((fields(found.kind, secret, &user, &url, more), facts)), second_factor)?;
+    // Not what the broker says of it: from the options or the catalogue, as when it was added.
+    let catalogue = catalogue(context)?;
+    let point = stated.or_else(|| revocation(platform_of(&catalogue, &row), found.kind, args.revocation));
+    let sealed = fields(found.kind, secret, (&user, &url), point.as_ref(), more);
+    program.rotate(&found, Some((sealed, facts)), second_factor)?;
     let path = args.path.to_string();
     context.result(&serde_json::json!({"rotated": path, "version": number}), || {
         format!("{path} is at version {number}; what was opened before is closed by it.")
@@ -470,6 +495,11 @@ fn given(
     };
     if secret.as_ref().is_some_and(Secret::is_empty) {
         return Err(Failure::input("secret", "is empty"));
+    }
+    // What is typed, pasted or handed back is text; other bytes would come out of JSON as something else.
+    if secret.as_ref().is_some_and(|secret| secret.expose_str().is_none()) {
+        let sentence = "is not text in UTF-8; store bytes such as a key file in base64 ('base64 FILE')";
+        return Err(Failure::input("secret", sentence));
     }
     Ok(Given {
         secret,

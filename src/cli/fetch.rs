@@ -2,9 +2,10 @@
 
 use super::clipboard;
 use super::context::{Context, Remembered, today};
+use super::credentials::REVOCATION;
 use super::failure::Failure;
 use super::mandates::CredentialPath;
-use crate::agent::{Fetched, Program, Secret};
+use crate::agent::{Fetched, Fields, Program, Secret};
 use crate::api::Located;
 use crate::model::{Kind, Text};
 
@@ -173,7 +174,7 @@ fn hand_over(context: &mut Context<'_, '_>, found: &Located, fetched: &Fetched, 
             print(context, &[value.expose(), b"\n"])
         }
         Way::Show => {
-            let mut names: Vec<&str> = fetched.fields.names().collect();
+            let mut names: Vec<&str> = fetched.fields.names().filter(|name| *name != REVOCATION).collect();
             names.sort_by_key(|name| (*name != "url", *name != "user"));
             for name in names {
                 let value = field(fetched, found.kind, name)?;
@@ -182,10 +183,7 @@ fn hand_over(context: &mut Context<'_, '_>, found: &Located, fetched: &Fetched, 
             Ok(())
         }
         Way::Json => {
-            let text = |name: &str| fetched.fields.field(name).and_then(Secret::expose_str).unwrap_or("").to_owned();
-            // The one place where secrets become JSON, for a pipe that was asked for.
-            let fields: serde_json::Map<String, serde_json::Value> =
-                fetched.fields.names().map(|name| (name.to_owned(), text(name).into())).collect();
+            let fields = json_fields(&fetched.fields)?;
             let report = serde_json::json!({
                 "operator": found.operator, "system": found.system, "name": found.name, "kind": found.kind,
                 "version": fetched.version, "fields": fields,
@@ -212,6 +210,20 @@ fn hand_over(context: &mut Context<'_, '_>, found: &Located, fetched: &Fetched, 
             Ok(())
         }
     }
+}
+
+/// The one place where secrets become JSON: for a pipe that was asked for, and for what is sealed to an operator.
+///
+/// # Errors
+/// A field that is no text: JSON has none, and an empty one in its place would be a wrong secret.
+pub fn json_fields(fields: &Fields) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+    let text = |name: &str| {
+        let value = fields.field(name).and_then(Secret::expose_str).map(str::to_owned);
+        let sentence =
+            format!("the field {name} is not text, and JSON has nothing else; --field {name} gives it as it is");
+        value.map(|value| (name.to_owned(), value.into())).ok_or_else(|| Failure::unexpected(sentence))
+    };
+    fields.names().map(text).collect()
 }
 
 fn print(context: &mut Context<'_, '_>, parts: &[&[u8]]) -> Result<(), Failure> {

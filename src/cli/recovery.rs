@@ -131,6 +131,12 @@ fn go_on(context: &mut Context<'_, '_>, args: &KitArgs, kit: Kit) -> Result<(), 
     crate::agent::Pins::forget_all(&places.state)?;
     let text = {
         let mut lines = vec!["The vault goes on.".to_owned()];
+        lines.extend(report.back.iter().map(|who| {
+            format!(
+                "WORKS AGAIN — {who}: removed since, and the restored vault has no other owner or device of theirs. \
+                     Add one and remove this one now ('mandatum device', 'mandatum member')."
+            )
+        }));
         lines.extend(report.gaps.iter().map(|gap| format!("Records lost — {gap}")));
         if report.lost > 0 {
             lines.push(format!("Opened after the backup and gone: {}.", count(report.lost, "mandate")));

@@ -79,13 +79,18 @@ pub fn lock(context: &mut Context<'_, '_>) -> Result<(), Failure> {
 fn end_sessions(context: &mut Context<'_, '_>, of: Option<Name>) -> Result<(), Failure> {
     let places = context.places()?;
     let sessions = context.sessions(&places);
-    // The broker is told while the session still can be; what is local goes in any case.
-    let told = context.session_here()?.map(|(program, _)| program.ask::<LockCall>(None, None, Nothing {}));
-    match of {
-        Some(member) => sessions.end(context.vault_id(&places)?, &member),
-        None => sessions.end_all(),
+    // The broker is told while the session still can be; what is local goes in any case, also where no broker is reached.
+    let told = match context.session_here() {
+        Ok(Some((program, _))) => program.ask::<LockCall>(None, None, Nothing {}).map(drop).map_err(Failure::from),
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    match (of, context.vault_id(&places)) {
+        (Some(member), Ok(vault)) => sessions.end(vault, &member),
+        // Whose is whose cannot be told: all of them.
+        (Some(_), Err(_)) | (None, _) => sessions.end_all(),
     }
-    if let Some(Err(error)) = told {
+    if let Err(error) = told {
         context.say(&format!("locked here; the broker could not be told: {error}"));
     }
     Ok(())

@@ -1,5 +1,8 @@
 -- The database of a vault. It holds bytes it cannot open: no operator, system, login, URL, purpose or member name in
 -- clear. Ids are 16 random bytes, times do not occur.
+--
+-- Tables with long rows have rowids: where the key is the table, SQLite reads a row whole, with its overflow pages, each
+-- time it compares a key. And releases of many mandates at once then write their entries side by side.
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -7,15 +10,14 @@ CREATE TABLE meta (
 
 -- One unit: a mandate, or the roster. `label` is a keyed hash of the operator's name.
 CREATE TABLE units (
-    unit       BLOB PRIMARY KEY,
+    unit       BLOB NOT NULL PRIMARY KEY,
     label      BLOB NOT NULL,
     state      BLOB NOT NULL,
     keys       BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX units_by_label ON units (label);
 
--- The ledgers: a sealed entry, and the roots of the perfect subtrees that it completes, lowest first. The one table with
--- rowids: releases of many mandates at once then write their entries side by side, not each into a page of its own.
+-- The ledgers: a sealed entry, and the roots of the perfect subtrees that it completes, lowest first.
 CREATE TABLE records (
     unit  BLOB NOT NULL,
     seq   INTEGER NOT NULL,
@@ -33,7 +35,7 @@ CREATE TABLE secrets (
     rec        BLOB NOT NULL,
     statement  BLOB NOT NULL,
     PRIMARY KEY (unit, credential, version)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- One wrap of a version to one device under one grant: the outer layer, and the author's statement. `recipient` is a
 -- digest over grant and device: it says nothing of whose device it is, nor which other wraps are for the same one.
@@ -45,7 +47,7 @@ CREATE TABLE wraps (
     outer_wrap BLOB NOT NULL,
     statement  BLOB NOT NULL,
     PRIMARY KEY (unit, grant_id, credential, recipient)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Sealed TOTP seeds of the clients' accounts.
 CREATE TABLE seeds (

@@ -1,6 +1,8 @@
 //! The command line as people and scripts meet it: exit codes, terminal rules, options for everything that prompts.
 
 use crate::support::{Output, PASSPHRASE, World};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
@@ -267,6 +269,35 @@ fn a_passphrase_is_changed_by_who_knows_it() {
     assert_eq!((opens(&new), opens(&old).0), ((0, true), 5));
     let kept: Vec<_> = std::fs::read_dir(world.path("vault/identities")).unwrap().flatten().collect();
     assert!(kept.len() == 3 && kept.iter().all(|file| file.path().extension().unwrap() == "id"), "{kept:?}");
+}
+
+/// The session here ends by `lock` also where no broker can be reached any more.
+#[test]
+fn lock_locks_whatever_the_broker_says() {
+    let world = World::with_mandate();
+    let vault = world.path("vault");
+    let open_to = |mode| fs::set_permissions(&vault, fs::Permissions::from_mode(mode)).unwrap();
+    open_to(0o755);
+    assert!(world.as_member("Sasha", "lock").done().stderr.contains("could not be told"));
+    open_to(0o700);
+    world.attended.store(false, Ordering::SeqCst);
+    let asked = world.as_member("Sasha", "fetch Romashka/CRM --field password").ended(2);
+    assert!(asked.stderr.contains("no terminal to ask for the passphrase"), "{}", asked.stderr);
+}
+
+/// A secret is text: other bytes would come out of JSON, or out of what is handed back, as something else.
+#[test]
+fn what_is_no_text_is_not_stored_as_a_secret() {
+    let world = World::with_mandate();
+    let file = world.file("secret", "");
+    for bytes in [&b"\xff\xfe long enough to be fine 9316"[..], b"caf\xe9-au-lait-and-more-of-it"] {
+        fs::write(&file, bytes).unwrap();
+        for line in ["credential add Romashka/Form --totp-unknown", "credential rotate Romashka/CRM"] {
+            let line = format!("{line} --secret-file {} --allow-weak because", file.display());
+            let refused = world.as_member("Lena", &line).ended(7).stderr;
+            assert!(refused.contains("not text in UTF-8"), "{refused}");
+        }
+    }
 }
 
 /// Names and dates that cannot be are refused with a sentence, and nothing is stored.

@@ -823,3 +823,28 @@ fn an_owner_signs_on_the_device_that_asks() {
     world.unlock("Olga");
     assert!(!world.as_member("Olga", "member pending").done().stdout.contains("Boris"));
 }
+
+/// Where the older database knows no other device of the only owner, the removed one works again: that is said aloud.
+#[test]
+fn an_owners_only_device_that_works_again_is_named() {
+    let world = World::with_mandate();
+    let backup = world.path("backup.db");
+    world.as_member("Olga", &format!("backup {}", backup.display())).done();
+    let invitation = invite(&world, "Olga --device laptop");
+    let fingerprint = join_device(&world, "laptop", "Olga", &invitation);
+    confirm(&world, "Olga", &fingerprint).done();
+    world.as_member_at("laptop", "Olga", "unlock").done();
+    world.as_member_at("laptop", "Olga", "device remove Olga first -y").done();
+    world.as_member("Olga", "unlock").ended(5);
+    let restored = world.as_member(
+        "Olga",
+        &format!(
+            "restore {} --kit {} --kit-passphrase-file {} -y",
+            backup.display(),
+            world.path("kit").display(),
+            world.path("kit-pw").display()
+        ),
+    );
+    let said = format!("{}{}", restored.stdout, restored.stderr);
+    assert!(restored.code == 0 && said.contains("WORKS AGAIN — Olga, first"), "{said}");
+}

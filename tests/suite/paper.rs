@@ -1,6 +1,7 @@
 //! Paper: a mandate comes from a file, outsiders need a permission, access is asked for, reviewed, locked by incidents,
 //! ended leg by leg, and told in documents whose numbers are the ledger's.
 
+use crate::attacks::real::Front;
 use crate::support::{Output, World};
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use mandatum::agent::{Secret, hash};
@@ -1114,14 +1115,22 @@ fn every_leg_of_the_closing_is_named_until_it_is_there() {
     world.unlock("Olga");
     assert_eq!(world.as_member("Olga", "sweep --json").done().json()["forgotten"], 0);
     assert!(events(&world, "Romashka").contains(&"closed".to_owned()));
+    // What is over is recorded and its rows go; where the key cannot go at once, the next call goes on from there.
     world.clock.pass_to(retained + MINUTE);
+    let in_the_way = world.path("epoch-key.next.new");
+    fs::create_dir(&in_the_way).unwrap();
+    assert_ne!(world.as_member("Olga", "unlock --for 8h").code, 0);
+    assert_ne!(world.as_member("Olga", "unlock --for 8h").code, 0);
+    fs::remove_dir(&in_the_way).unwrap();
     world.unlock("Olga");
     world.as_member("Olga", "sweep").done();
     world.as_member("Olga", "log Romashka --json").ended(4);
     let roster = world.as_member("Olga", "log --json").done().json();
-    let last = roster["lines"].as_array().unwrap().iter().rfind(|line| line["event"] == "keys_destroyed").unwrap();
-    let gone = &last["record"]["outcome"]["roster"]["keys_destroyed"]["evidence"];
-    assert_eq!(gone.as_array().unwrap().len(), 1, "{last}");
+    let lines = roster["lines"].as_array().unwrap();
+    let destroyed: Vec<&Value> = lines.iter().filter(|line| line["event"] == "keys_destroyed").collect();
+    assert_eq!(destroyed.len(), 1, "once: {destroyed:?}");
+    let gone = &destroyed[0]["record"]["outcome"]["roster"]["keys_destroyed"]["evidence"];
+    assert_eq!(gone.as_array().unwrap().len(), 1, "{gone}");
     world.as_member("Olga", "verify").done();
 }
 
@@ -1687,6 +1696,44 @@ fn a_token_is_taken_back_and_seen_dead() {
             assert_nowhere(TOKEN, place, bytes);
         }
     }
+}
+
+/// A broker that names another place than the token's author did, or a place for what never had one: nothing is sent.
+#[test]
+fn a_token_is_sent_only_where_its_author_said() {
+    let world = World::with_mandate();
+    let (platform, other) = (Platform::start(true), Platform::start(true));
+    let file = world.file("token", "ya29.Kanareika-oauth-7f3c91d2e5");
+    let stored = |verb: &str, more: &str| {
+        let line = format!("credential {verb} Romashka/Ads --secret-file {} {more}", file.display());
+        world.as_member("Lena", &line).done();
+    };
+    stored("add", &format!("--kind oauth_token --revocation-url {}", platform.url("/revoke")));
+    let front = Front::of(&world);
+    world.unlock("Lena");
+    let elsewhere = other.url("/revoke");
+    front.gate.lie(move |verb, answer| {
+        if verb == Verb::MandateShow {
+            for credential in answer["mandate"]["credentials"].as_array_mut().unwrap() {
+                credential["revocation"] = json!({"endpoint": elsewhere, "probe": "", "client": ""});
+            }
+        }
+    });
+    for path in ["Romashka/Ads", "Romashka/CRM", "Romashka/Bot"] {
+        let said = world.as_member("Lena", &format!("rotation revoke {path}")).done().stdout;
+        assert!(said.contains("not sent anywhere") && said.contains("stays a task"), "{said}");
+    }
+    front.gate.be_honest();
+    // A new version is sealed with the place that is said then; without one it goes nowhere.
+    fs::write(&file, "ya29.Kanareika-oauth-another").unwrap();
+    stored("rotate", "");
+    let said = world.as_member("Lena", "rotation revoke Romashka/Ads").done().stdout;
+    assert!(said.contains("not sent anywhere"), "{said}");
+    assert!(platform.calls("/revoke").is_empty() && other.calls("/revoke").is_empty());
+    fs::write(&file, "ya29.Kanareika-oauth-the-third").unwrap();
+    stored("rotate", &format!("--revocation-url {}", platform.url("/revoke")));
+    world.as_member("Lena", "rotation revoke Romashka/Ads").done();
+    assert!(platform.calls("/revoke").len() == 1 && other.calls("/revoke").is_empty());
 }
 
 // ------------------------------------------------------------------------------------------------------------ the ledger

@@ -462,6 +462,53 @@ fn a_planted_secret_is_not_made_anew_by_the_kit() {
     world.as_member("Olga", "verify").done();
 }
 
+/// A term that was shortened after the backup stays short: the anchor knows when keys end.
+#[test]
+fn a_term_that_was_shortened_after_the_backup_stays_short() {
+    let world = World::with_mandate();
+    world.keep("before");
+    world.as_member("Lena", "mandate amend Romashka --until 2026-03-04").done();
+    world.put_back_vault("before");
+    world.restart("").done();
+    fetch(&world, "Sasha", "Romashka/CRM").done();
+    let syncs = |world: &World| fs::read_dir(world.path("state")).unwrap().flatten().map(|f| f.file_name()).max();
+    // 2026-03-05 00:00 in Moscow.
+    world.clock.pass_to(1_772_658_000_000);
+    world.unlock("Sasha");
+    fetch(&world, "Sasha", "Romashka/CRM").denied("MANDATE_NOT_ACTIVE");
+    assert_eq!(world.events("Romashka").last().map(String::as_str), Some("denied"));
+    // It is over once: nothing is left for later calls to do.
+    let (events, files) = (world.events("Romashka").len(), syncs(&world));
+    world.unlock("Lena");
+    world.as_member("Lena", "mandate list").done();
+    assert_eq!((world.events("Romashka").len(), syncs(&world)), (events, files));
+    world.as_member("Olga", "verify").done();
+}
+
+/// An order to go on without lost records says nothing of a loss since, even where the sizes are the same again.
+#[test]
+fn an_order_of_then_explains_no_loss_of_now() {
+    let world = World::with_mandate();
+    world.keep("sunday");
+    (0..12).for_each(|_| drop(fetch(&world, "Lena", "Romashka/CRM").done()));
+    world.put_back_vault("sunday");
+    world.restart("").done();
+    world.clock.pass(HOUR / 10);
+    (0..3).for_each(|_| drop(fetch(&world, "Lena", "Romashka/CRM").done()));
+    world.keep("monday");
+    world.as_member("Lena", "revoke Sasha Romashka/CRM").done();
+    (0..3).for_each(|_| drop(fetch(&world, "Lena", "Romashka/CRM").done()));
+    world.copy_to("state/pins", "pins");
+    // The whole machine, but what Lena has seen.
+    world.put_back_vault("monday");
+    world.put_back_state("monday");
+    world.put_back_epoch_key("monday");
+    world.copy_to("pins", "state/pins");
+    let refused = fetch(&world, "Lena", "Romashka/CRM");
+    assert!(refused.code != 0 && refused.stdout.is_empty(), "{}", refused.stderr);
+    assert!(refused.stderr.contains("no order of the vault's owner explains"), "{}", refused.stderr);
+}
+
 /// A ceremony that fails after the new anchor is made can be repeated: nothing was recorded by keys nobody knows.
 #[test]
 fn a_ceremony_that_was_cut_off_can_be_repeated() {

@@ -13,7 +13,7 @@ mod leaver;
 mod local;
 mod member;
 mod network;
-mod real;
+pub mod real;
 mod storage;
 mod table;
 mod thief;
