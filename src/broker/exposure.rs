@@ -55,7 +55,7 @@ pub fn lines(
     let mut lines = Vec::new();
     for mandate in mandates {
         let mut opened: BTreeMap<(CredentialId, u32, MemberId), Opened> = BTreeMap::new();
-        vault.each_record(mandate.unit, |record| note(&mut opened, &record, only))?;
+        vault.each_record_with(mandate.unit, "\"released\":{", |record| note(&mut opened, &record, only))?;
         for ((credential, version, member), times) in opened {
             lines.extend(line(vault, mandate, credential, version, member, &times));
         }

@@ -231,15 +231,25 @@ fn admissions_needed(vault: &mut Vault<'_>, mandate: &Mandate) -> Result<Vec<cra
 
 impl Vault<'_> {
     /// Every record of a ledger, proven to be under the head this broker signed.
-    pub fn each_record(&mut self, unit: UnitId, mut take: impl FnMut(Record)) -> Result<(), Refusal> {
+    pub fn each_record(&mut self, unit: UnitId, take: impl FnMut(Record)) -> Result<(), Refusal> {
+        self.each_record_with(unit, "", take)
+    }
+
+    /// As [`Vault::each_record`], of those whose bytes hold a word; the others are not parsed. A record has one
+    /// spelling, so that the name of an event is in each that tells of it.
+    pub fn each_record_with(&mut self, unit: UnitId, word: &str, take: impl FnMut(Record)) -> Result<(), Refusal> {
         let head = self.segment(unit)?.head;
         let mut edge = Edge::default();
         let mut records = Vec::new();
+        let tells = |bytes: &[u8]| std::str::from_utf8(bytes).map_or(true, |text| text.contains(word));
         self.each_batch(unit, |entries| {
-            let opened = on_all_cores(&entries, |entry| (entry.leaf(), entry.proven_record()));
+            let opened = on_all_cores(&entries, |entry| {
+                let tells = tells(entry.signed.unverified_bytes());
+                (entry.leaf(), tells.then(|| entry.proven_record()))
+            });
             for (leaf, record) in opened {
                 edge.push(leaf);
-                records.push(record.map_err(|error| changed(&error.to_string()))?);
+                records.extend(record.transpose().map_err(|error| changed(&error.to_string()))?);
             }
             Ok(())
         })?;
@@ -247,7 +257,7 @@ impl Vault<'_> {
         if (edge.size(), edge.root()) != (head.size, head.root) {
             return Err(changed("a ledger"));
         }
-        records.into_iter().for_each(&mut take);
+        records.into_iter().for_each(take);
         Ok(())
     }
 }

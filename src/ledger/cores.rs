@@ -8,8 +8,9 @@ const FEW: usize = 64;
 
 /// Each item's result, in order.
 pub fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
-    if items.len() < FEW || cores == 1 {
+    // Asking for them takes longer than a few items do.
+    let cores = if items.len() < FEW { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(8) };
+    if cores == 1 {
         return items.iter().map(work).collect();
     }
     let (share, work) = (items.len().div_ceil(cores), &work);

@@ -1,8 +1,10 @@
 //! Every oracle can fail: what it forbids is done behind the broker's back, and it says so.
 
-use crate::model::{Access, Stands, Wall};
+use crate::damage::probe;
+use crate::machine::{Fault, When};
+use crate::model::{Access, Model, Stands, Wall};
 use crate::retrieval::{Drawn, fetch, open};
-use crate::steps::{PURPOSES, prologue};
+use crate::steps::{After, PURPOSES, prologue, recover};
 use crate::world::{Handed, World, text};
 use mandatum::agent::{AgentError, Key, Topic};
 use mandatum::anchor::{Anchor, Change, Destroy, Head};
@@ -84,6 +86,22 @@ const BROKEN: &[(&str, Sabotage)] = &[
         revoke(world);
         (0..20).for_each(|_| fetch(world));
     }),
+    ("it was said to be done, and a crash undid it", |world| {
+        let mut after = world.model.clone();
+        bury_in(&mut after, granted(world));
+        recover(world, CRASH, true, After::is(after));
+    }),
+    ("neither as before nor as after", |world| {
+        bury(world);
+        recover(world, CRASH, false, After::Same);
+    }),
+    ("after damage, a secret that is not the right one for them", |world| {
+        (0..20).for_each(|_| drop(probe(world, &[])));
+    }),
+    ("the ledgers do not verify", |world| {
+        world.ledgers.values_mut().for_each(|ledger| ledger.entries.truncate(1));
+        world.end_verified();
+    }),
     ("a wrong secret", |world| {
         let logins = world.model.contracts.values_mut().flat_map(|contract| &mut contract.logins);
         logins.for_each(|login| login.secret = "another".into());
@@ -141,10 +159,17 @@ fn revoke(world: &mut World) {
 
 /// Ends it in the model alone.
 fn bury(world: &mut World) {
-    let (unit, grant) = granted(world);
-    let grants = &mut world.model.contracts.get_mut(&unit).unwrap().grants;
+    let granted = granted(world);
+    bury_in(&mut world.model, granted);
+}
+
+fn bury_in(model: &mut Model, (unit, grant): (UnitId, Access)) {
+    let grants = &mut model.contracts.get_mut(&unit).unwrap().grants;
     grants.iter_mut().find(|known| known.id == grant.id).unwrap().live = false;
 }
+
+/// The machine stopped, so to say, and was started again.
+const CRASH: Fault = Fault { at: 0, when: When::After, cut: None };
 
 /// Edits the ledger of its mandate.
 fn edit(world: &World, sql: &str) {

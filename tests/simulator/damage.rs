@@ -205,7 +205,7 @@ pub fn damage(world: &mut World) {
 
 /// A fetch by somebody who may, or may not, with whatever session there is. A refusal is fine, and so is the right
 /// secret for whom it is for; what was released is in the database.
-fn probe(world: &mut World, models: &[&Model]) -> Vec<Result<(), AgentError>> {
+pub fn probe(world: &mut World, models: &[&Model]) -> Vec<Result<(), AgentError>> {
     let mut outcomes = Vec::new();
     for _ in 0..4 {
         let Some(drawn) = draw(world) else { continue };

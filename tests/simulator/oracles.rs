@@ -97,6 +97,11 @@ impl World {
         Ok(())
     }
 
+    /// As [`World::verify_all`], and nothing may be found.
+    pub fn end_verified(&self) {
+        self.verify_all().unwrap_or_else(|flaw| panic!("the ledgers do not verify: {flaw}"));
+    }
+
     /// The record of a release, by its request.
     pub fn record_of(&self, request: &Signed) -> Option<(UnitId, u64)> {
         let found = |(unit, ledger): (&UnitId, &Ledger)| {
@@ -121,7 +126,7 @@ impl World {
         }
         self.settle();
         self.check_kept();
-        self.verify_all().unwrap_or_else(|flaw| panic!("the ledgers do not verify: {flaw}"));
+        self.end_verified();
         if self.dice.chance(92) {
             return;
         }
@@ -245,7 +250,7 @@ impl World {
 
 /// What is known of one ledger: its entries as they were found, and what they come to.
 pub struct Ledger {
-    entries: Vec<(Vec<u8>, Entry)>,
+    pub entries: Vec<(Vec<u8>, Entry)>,
     edge: Edge,
     state: Audited,
     /// Releases by their requests' signatures.

@@ -209,7 +209,7 @@ fn draw_fault(world: &mut World) -> Fault {
 
 /// Starts again after a crash or a failed operation: the step was done as a whole or not at all, and what was
 /// acknowledged is there.
-fn recover(world: &mut World, fault: Fault, said: bool, after: After) {
+pub fn recover(world: &mut World, fault: Fault, said: bool, after: After) {
     world.count("crashes");
     if fault.cut.is_some() {
         world.close_doors();
