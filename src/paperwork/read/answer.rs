@@ -75,7 +75,7 @@ impl Reading {
             "contract.date" => facts.contract.date = Some(date(value)?),
             "contract.end" => {
                 facts.contract.end = Some(date(value)?);
-                facts.term_unclear = false;
+                (facts.term_unclear, facts.end_unclear) = (false, false);
             }
             "contract.review" => {
                 let review = date(value)?;
@@ -84,6 +84,8 @@ impl Reading {
                     return Err("ANSWER_REVIEW_TOO_LATE");
                 }
                 facts.contract.review = Some(review);
+                // Where no last day was read at all, a review stands in for it.
+                facts.end_unclear &= facts.contract.end.is_some();
             }
             "mandate_signed_on" => facts.mandate_signed_on = Some(date(value)?),
             "document" | "credential" if !confirms(value) => return Err("ANSWER_NOT_A_CHOICE"),

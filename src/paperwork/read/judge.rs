@@ -58,12 +58,6 @@ impl Scales<'_> {
         [self.facts.contract.date, self.facts.date, self.facts.mandate_signed_on].into_iter().flatten().max()
     }
 
-    /// The last day anything may be active.
-    pub fn cap(&self) -> Option<Date> {
-        let contract = self.facts.contract.end.or(self.facts.contract.review);
-        [contract, self.facts.until].into_iter().flatten().min()
-    }
-
     /// Judges a row.
     pub fn row(&self, row: &SourceRow) -> Judged {
         let mut issues = Vec::new();
@@ -158,7 +152,7 @@ impl Scales<'_> {
             signed: self.facts.mandate_signed_on,
             mandate: self.facts.date,
             contract: contract.date,
-            end: self.cap(),
+            end: self.facts.last_day(),
         };
         let (term, mut found) = terms::read(row.text("term"), &days);
         if terms::is_settled(&found) {
@@ -179,7 +173,7 @@ impl Scales<'_> {
             let hint = if of_contract { "CONTRACT_DATE" } else { "MANDATE_DATE" };
             return vec![Issue::reject("TERM_BEFORE_START").about(russian(end)).default(russian(floor)).hint(hint)];
         }
-        if let (Some(end), Some(cap)) = (term.end, self.cap())
+        if let (Some(end), Some(cap)) = (term.end, self.facts.last_day())
             && (end > cap || term.start.is_some_and(|start| start > cap))
             && term.kind != Kind::Contract
         {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod archive;
+mod contract;
 mod dates;
 mod issue;
 mod judge;

@@ -80,9 +80,12 @@ impl Reading {
         let needs_end = judged.iter().any(|(_, one)| one.term.kind == Kind::Contract && one.term.end.is_none());
         if facts.contract.end.is_none() {
             self.warnings.push("CONTRACT_END_UNKNOWN".to_owned());
-            if needs_end {
+            if needs_end && !facts.end_unclear {
                 self.ask(None, &Issue::ask("CONTRACT_END_UNKNOWN").at("contract.end"));
             }
+        }
+        if facts.end_unclear {
+            self.ask(None, &Issue::ask("CONTRACT_END_UNCLEAR").at("contract.end").suggest(facts.contract.end));
         }
         if facts.term_unclear {
             self.ask(None, &Issue::ask("MANDATE_TERM_UNCLEAR").at("contract.end"));

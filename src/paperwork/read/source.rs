@@ -140,6 +140,9 @@ pub struct Facts {
     /// Its term is written in a way that was not read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub term_unclear: bool,
+    /// The contract's last day is written in a way that was not read, or two places name different ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_unclear: bool,
     /// The operator.
     pub operator: Party,
     /// The processor.
@@ -150,6 +153,13 @@ pub struct Facts {
     pub mandate_signed_on: Option<Date>,
     /// Who signed.
     pub signatories: Signatories,
+}
+
+impl Facts {
+    /// The last day anything may be active: the contract's (or its review), or the mandate's own where that is earlier.
+    pub fn last_day(&self) -> Option<Date> {
+        [self.contract.end.or(self.contract.review), self.until].into_iter().flatten().min()
+    }
 }
 
 /// The clauses rows are held against.

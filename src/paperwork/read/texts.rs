@@ -75,6 +75,7 @@ const TEXTS: &[Line] = &[
     ("TERM_TIME_OF_DAY", "", "Срок до часа внутри дня: доступ считается днями.", "The term ends at an hour; access is counted in days.", DATE_RU, DATE_EN),
     ("TERM_EXCEEDS_CONTRACT", "", "Срок длиннее договора.", "The term is longer than the contract.", DATE_RU, DATE_EN),
     ("CONTRACT_END_UNKNOWN", "", "Дата окончания договора неизвестна.", "The contract's last day is not known.", "Ответьте датой окончания (contract.end) или датой пересмотра не позже 90 дней (contract.review).", "Answer with the last day (contract.end) or a review date within 90 days (contract.review)."),
+    ("CONTRACT_END_UNCLEAR", "", "Последний день договора не удалось прочитать однозначно: у даты стоят другие слова, или в документе названы разные дни.", "The contract's last day could not be read for sure: other words stand by the date, or the document names different days.", "Ответьте последним днём договора (contract.end).", "Answer with the contract's last day (contract.end)."),
     ("CONTRACT_NUMBER_MISSING", "", "Номер договора не указан.", "The contract's number is not given.", VALUE_RU, VALUE_EN),
     ("CONTRACT_DATE_MISSING", "", "Дата договора не указана.", "The contract's date is not given.", VALUE_RU, VALUE_EN),
     ("PARTY_MISSING", "", "Сторона поручения не указана.", "A party to the mandate is not given.", VALUE_RU, VALUE_EN),
