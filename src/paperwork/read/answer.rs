@@ -29,7 +29,7 @@ impl Reading {
     /// | `operator.name operator.inn processor.name processor.inn contract.number` | document | text |
     /// | `contract.date contract.end contract.review mandate_signed_on` | document | a date |
     /// | `tables` | document | the number of the table in force, or `both` |
-    /// | `document`, `credential` | document | `confirm` |
+    /// | `document`, `credential`, `columns`, `notes` | document | `confirm` |
     ///
     /// # Errors
     /// [`Refusal`] with the next step; nothing has changed then.
@@ -88,9 +88,14 @@ impl Reading {
                 facts.end_unclear &= facts.contract.end.is_some();
             }
             "mandate_signed_on" => facts.mandate_signed_on = Some(date(value)?),
-            "document" | "credential" if !confirms(value) => return Err("ANSWER_NOT_A_CHOICE"),
+            "document" | "credential" | "columns" | "notes" if !confirms(value) => return Err("ANSWER_NOT_A_CHOICE"),
             "document" => source.repeated = false,
             "credential" => source.credential_elsewhere = false,
+            "columns" => source.unread.clear(),
+            "notes" => {
+                source.notes.clear();
+                source.versions = false;
+            }
             "tables" => self.choose_table(value)?,
             _ => return Err("ANSWER_FIELD_UNKNOWN"),
         }

@@ -198,7 +198,7 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
     for (field, cell) in super::source::FIELDS.iter().filter_map(|field| Some((*field, row.cells.get(*field)?))) {
         for mark in &cell.marks {
             issues.push(match mark {
-                Mark::Tracked => {
+                Mark::Tracked | Mark::Struck => {
                     let was = cell.was.clone().unwrap_or_default();
                     let show = |text: &str| {
                         if field == "term" {
@@ -208,7 +208,8 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
                         }
                     };
                     let now = show(&cell.now).unwrap_or_else(|| cell.now.clone());
-                    Issue::ask("TRACKED_CHANGE_IN_CELL").at(field).default(now).other(show(&was).unwrap_or(was))
+                    let code = if *mark == Mark::Struck { "STRUCK_TEXT_IN_CELL" } else { "TRACKED_CHANGE_IN_CELL" };
+                    Issue::ask(code).at(field).default(now).other(show(&was).unwrap_or(was))
                 }
                 Mark::Control => Issue::note("CONTENT_CONTROL_IN_CELL").at(field),
                 Mark::Hidden => Issue::note("HIDDEN_TEXT_PRESENT").at(field),
@@ -216,6 +217,7 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
                 Mark::Foreign => Issue::ask("CELL_HOLDS_MORE_THAN_TEXT").at(field),
                 Mark::Homoglyph => Issue::note("HOMOGLYPH_NORMALISED").at(field),
                 Mark::Credential => Issue::ask("CREDENTIAL_IN_DOCUMENT").at(field),
+                Mark::Beside => Issue::ask("COLUMNS_DISAGREE").at(field).other(cell.beside.clone().unwrap_or_default()),
             });
         }
     }
@@ -227,6 +229,7 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
             RowMark::TooMany => Issue::ask("ROW_TOO_MANY_CELLS").at("row").choose(["keep", "drop"]),
             RowMark::NoHeader => Issue::ask("ROW_WITHOUT_HEADER").at("row").choose(["keep", "drop"]),
             RowMark::Credential => Issue::ask("CREDENTIAL_IN_DOCUMENT").at("row").choose(["keep", "drop"]),
+            RowMark::Inserted => Issue::ask("ROW_INSERTED").at("row").choose(["keep", "drop"]),
         });
     }
     issues.sort_by_key(|issue| issue.code == "HOMOGLYPH_NORMALISED");

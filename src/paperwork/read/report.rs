@@ -13,6 +13,9 @@ use crate::model::Date;
 use crate::paperwork::catalogue::Catalogue;
 use crate::paperwork::law::Law;
 
+/// The longest passage that a question quotes, characters.
+const ABOUT_MAX: usize = 300;
+
 impl Reading {
     /// Judges the source anew: what a person sees follows from it alone.
     pub(super) fn judge(&mut self, catalogue: &Catalogue, law: &Law) {
@@ -110,6 +113,16 @@ impl Reading {
         }
         if self.source.credential_elsewhere {
             self.ask(None, &Issue::ask("CREDENTIAL_IN_DOCUMENT").at("credential").choose(["confirm"]));
+        }
+        let quote = |passages: &[String]| passages.join("; ").chars().take(ABOUT_MAX).collect::<String>();
+        let (unread, notes) = (quote(&self.source.unread), quote(&self.source.notes));
+        for (code, path, about) in [("COLUMN_NOT_READ", "columns", unread), ("NOTE_IN_TABLE", "notes", notes)] {
+            if !about.is_empty() {
+                self.ask(None, &Issue::ask(code).at(path).about(about).choose(["confirm"]));
+            }
+        }
+        if self.source.versions {
+            self.ask(None, &Issue::ask("CONTENT_VERSIONS_DIFFER").at("notes").choose(["confirm"]));
         }
         for column in self.source.missing.clone() {
             let is_open = judged

@@ -20,12 +20,16 @@ pub enum Mark {
     Hidden,
     /// A table inside.
     NestedTable,
-    /// A picture, text box or footnote.
+    /// A picture, text box, footnote or box to tick.
     Foreign,
     /// Look-alike letters were made whole.
     Homoglyph,
     /// A secret was cut out.
     Credential,
+    /// Text that is struck through was left out.
+    Struck,
+    /// Another column speaks of the same, and otherwise.
+    Beside,
 }
 
 /// What is odd about a row as a whole.
@@ -42,6 +46,8 @@ pub enum RowMark {
     NoHeader,
     /// A secret stood in a column that is not read.
     Credential,
+    /// A tracked change brought it.
+    Inserted,
 }
 
 /// One cell.
@@ -49,9 +55,12 @@ pub enum RowMark {
 pub struct SourceCell {
     /// Its text.
     pub now: String,
-    /// Its text before tracked changes.
+    /// Its text before tracked changes, and with what is struck through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
+    /// What another column says of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
     /// What is odd about it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub marks: BTreeSet<Mark>,
@@ -208,6 +217,15 @@ pub struct Source {
     pub warnings: Vec<String>,
     /// A secret stood outside the access table, and nobody has taken note.
     pub credential_elsewhere: bool,
+    /// Columns that are not read and are not empty, until a person has taken note.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
+    /// Remarks that may bound rows, until a person has taken note.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Programs show different texts of it, and nobody has taken note.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub versions: bool,
     /// The whole document is refused.
     pub refused: bool,
 }
