@@ -161,6 +161,7 @@ fn text_that_is_struck_through_is_asked_about() {
         let mut reading = read_doc(&styled(row_with(LEVEL, &level)));
         assert!(asked(&reading, "STRUCK_TEXT_IN_CELL") && !asked(&reading, "TRACKED_CHANGE_IN_CELL"), "{property}");
         assert!(reading.warnings.iter().any(|code| code == "STRUCK_TEXT_PRESENT"));
+        assert_eq!(reading.open_questions().len(), 1, "only the cell is asked about");
         assert_eq!(reading.open_questions()[0].other.as_deref(), Some("просмотр, выгрузка"), "{property}");
         answer(&mut reading, 1, "level", "просмотр").unwrap();
         assert_eq!(reading.rows_to_activate()[0].levels.len(), 1);
@@ -176,6 +177,18 @@ fn text_that_is_struck_through_is_asked_about() {
     }
     let mark = "<w:p><w:pPr><w:rPr><w:strike/></w:rPr></w:pPr><w:r><w:t>до 31.12.2026</w:t></w:r></w:p>";
     assert_eq!(one(&term_cell(mark)).outcome, Outcome::Accept, "the mark of a paragraph carries no text");
+}
+
+#[test]
+fn what_is_struck_through_outside_the_table_is_asked_about() {
+    let clause = format!("<w:p>{}{}</w:p>", run("Договор действует "), struck("<w:strike/>", "до 31.01.2027"));
+    let parties = tbl(&tr_raw("", &(tc("", &p("Основание")) + &tc("", &clause))));
+    for before in [clause, parties] {
+        let mut reading = read_doc(&Doc { before, ..Doc::of(&[ROW]) });
+        assert!(asked(&reading, "STRUCK_TEXT_OUTSIDE") && reading.rows_to_activate().is_empty());
+        answer(&mut reading, 0, "notes", "confirm").unwrap();
+        assert_eq!(reading.rows_to_activate().len(), 1);
+    }
 }
 
 #[test]

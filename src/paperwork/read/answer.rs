@@ -94,7 +94,7 @@ impl Reading {
             "columns" => source.unread.clear(),
             "notes" => {
                 source.notes.clear();
-                source.versions = false;
+                (source.versions, source.struck) = (false, false);
             }
             "tables" => self.choose_table(value)?,
             _ => return Err("ANSWER_FIELD_UNKNOWN"),

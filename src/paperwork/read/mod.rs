@@ -161,10 +161,17 @@ fn take(reading: &mut Reading, opened: &Opened, law: &Law) {
     ];
     source.warnings.extend(seen.iter().filter(|(yes, _)| *yes).map(|(_, code)| (*code).to_owned()));
     source.versions = body.versions;
+    source.struck = body.struck_outside || body.blocks.iter().any(is_struck_beside);
     source.refused = !reading.errors.is_empty();
     reading.gaps = if source.refused { Vec::new() } else { find_gaps(&body.blocks, law) };
     reading.columns = columns;
     reading.source = source;
+}
+
+/// Whether a table other than an access table (of parties, of signatures) holds text that is struck through.
+fn is_struck_beside(block: &Block) -> bool {
+    let Block::Table(table) = block else { return false };
+    heads::Header::find(table).is_none() && table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.struck)
 }
 
 fn find_gaps(blocks: &[Block], law: &Law) -> Vec<Gap> {

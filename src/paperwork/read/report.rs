@@ -121,8 +121,11 @@ impl Reading {
                 self.ask(None, &Issue::ask(code).at(path).about(about).choose(["confirm"]));
             }
         }
-        if self.source.versions {
-            self.ask(None, &Issue::ask("CONTENT_VERSIONS_DIFFER").at("notes").choose(["confirm"]));
+        let (versions, struck) = (self.source.versions, self.source.struck);
+        for (found, code) in [(versions, "CONTENT_VERSIONS_DIFFER"), (struck, "STRUCK_TEXT_OUTSIDE")] {
+            if found {
+                self.ask(None, &Issue::ask(code).at("notes").choose(["confirm"]));
+            }
         }
         for column in self.source.missing.clone() {
             let is_open = judged

@@ -223,6 +223,9 @@ pub struct Source {
     /// Remarks that may bound rows, until a person has taken note.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Text outside the access table is struck through, and nobody has taken note.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub struck: bool,
     /// Programs show different texts of it, and nobody has taken note.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub versions: bool,

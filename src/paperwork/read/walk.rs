@@ -449,6 +449,7 @@ impl Walk {
 
     fn end_run(&mut self) -> Result<(), XmlError> {
         let Some(run) = self.runs.pop() else { return Ok(()) };
+        let in_cell = self.containers.len() > 1;
         let Some(place) = self.containers.last_mut() else { return Ok(()) };
         let looks = run.looks.over(run.style).over(self.paragraph_looks.last().copied().unwrap_or_default());
         let any = !run.now.trim().is_empty();
@@ -461,11 +462,11 @@ impl Walk {
         if looks.struck == Some(true) && any {
             place.cell.struck = true;
             self.body.struck = true;
+            self.body.struck_outside |= place.boxed || !in_cell;
         } else {
             place.now.push_str(&run.now);
         }
         place.was.push_str(&run.was);
-        let in_cell = self.containers.len() > 1;
         let long = |place: &Container| place.now.len().max(place.was.len()) > 2 * CELL_MAX;
         let too_long = in_cell && self.containers.last().is_some_and(|place| long(place) && !place.boxed);
         if too_long { Err(XmlError::TableTooLarge) } else { Ok(()) }

@@ -109,6 +109,8 @@ pub struct Body {
     pub hidden: bool,
     /// Text that is struck through was left out.
     pub struck: bool,
+    /// Some of it stood outside table cells.
+    pub struck_outside: bool,
     /// Programs show different texts of it.
     pub versions: bool,
     /// Pictures and objects.
