@@ -71,6 +71,21 @@ fn two_last_days_of_the_contract_are_asked_about() {
 }
 
 #[test]
+fn a_term_of_the_mandate_in_other_words_is_asked_about() {
+    let read = |clause: &str| read_doc(&Doc { clause51: clause.into(), ..Doc::of(&[ROW]) });
+    for clause in [
+        "5.1. Поручение вступает в силу с 01.03.2026 и действует до 30.06.2026.",
+        "5.1. Срок действия поручения: до 30.06.2026.",
+        "5.1. Настоящее поручение вступает в силу с даты подписания и действует 3 (три) месяца.",
+    ] {
+        let reading = read(clause);
+        assert!(asked(&reading, "MANDATE_TERM_UNCLEAR") && reading.rows_to_activate().is_empty(), "{clause}");
+    }
+    let plain = "5.1. Поручение вступает в силу с даты подписания и действует в течение срока договора.";
+    assert_eq!(read(plain).status, Status::Accepted);
+}
+
+#[test]
 fn a_review_bounds_a_mandate_that_ends_earlier_no_further() {
     let mut reading = read_doc(&Doc {
         clause51: "5.1. Поручение действует до 31.03.2026.".into(), ..Doc::of(&[ROW])

@@ -4,6 +4,7 @@
 //! the same places; where they do, a person is asked.
 
 use super::dates::{self, Found, Token};
+use super::phrases::unit;
 use super::source::Facts;
 use super::text::{has_blank, is_blank};
 use crate::model::Date;
@@ -86,10 +87,11 @@ fn only_end(text: &str) -> Option<Date> {
 
 /// Clause 5.1: «Поручение действует в течение срока основного договора (до 31 января 2027 г. включительно)».
 pub fn clause(facts: &mut Facts, lower: &str) {
+    let tokens = dates::tokens(lower);
     if !lower.contains("поручение действует") && !lower.contains("mandate is in force") {
+        facts.term_unclear |= is_other_clause(lower, &tokens);
         return;
     }
-    let tokens = dates::tokens(lower);
     let mut ends = (0..tokens.len()).filter_map(|at| Some((at, end_at(&tokens, at)?)));
     let (first, second) = (ends.next(), ends.next());
     let is_impossible = |token: &Token| matches!(token, Token::Date(Found { date: None, .. }));
@@ -110,6 +112,18 @@ pub fn clause(facts: &mut Facts, lower: &str) {
         Some(Whose::Mandate) => facts.term_unclear |= differs(&mut facts.until, date),
         None => facts.term_unclear = true,
     }
+}
+
+/// Whether a paragraph gives the mandate a term in other words than those that are read.
+fn is_other_clause(lower: &str, tokens: &[Token]) -> bool {
+    let in_force = lower.find("поручение").and_then(|at| lower.get(at..)?.find("действует")).is_some();
+    let is_term = in_force || ["срок действия поручения", "срок поручения"].iter().any(|words| lower.contains(words));
+    let is_length = |two: &[Token]| match two {
+        [Token::Number(_) | Token::Sign(')'), Token::Word(word)] => unit(word, 1).is_some(),
+        [Token::Date(_), _] | [_, Token::Date(_)] => true,
+        _ => false,
+    };
+    is_term && tokens.windows(2).any(is_length)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
