@@ -72,7 +72,7 @@ pub struct ActivateArgs {
     /// When the mandate was signed [default: as the file says]
     #[arg(long, value_name = "DATE")]
     signed: Option<Date>,
-    /// Its last day [default: the contract's end as the file says, or the last row's]
+    /// Its last day [default: as the file says, its own or the contract's, or the last row's]
     #[arg(long, value_name = "DATE")]
     until: Option<Date>,
     /// The contract's number [default: as the file says]
@@ -392,8 +392,7 @@ pub fn activate(context: &mut Context<'_, '_>, args: ActivateArgs) -> Result<(),
     });
     let until = args
         .until
-        .or(facts.contract.end)
-        .or(facts.contract.review)
+        .or(facts.last_day())
         .or(last.max())
         .ok_or_else(|| Failure::usage("no last day is known; give --until DATE, the contract's last day"))?;
     let rows =

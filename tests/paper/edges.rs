@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 const SYSTEM: usize = 0;
 const DATA: usize = 1;
-const LEVEL: usize = 2;
+pub const LEVEL: usize = 2;
 const PURPOSE: usize = 3;
-const TERM: usize = 4;
+pub const TERM: usize = 4;
 
 fn books() -> (Catalogue, Law) {
     (Catalogue::built_in().unwrap(), Law::built_in(Jurisdiction::Ru).unwrap())
@@ -23,26 +23,26 @@ fn read_bytes(bytes: &[u8]) -> Reading {
     read(bytes, Origin::default(), "2026-03-01".parse().unwrap(), &zone, &catalogue, &law)
 }
 
-fn read_doc(doc: &Doc) -> Reading {
+pub fn read_doc(doc: &Doc) -> Reading {
     read_bytes(&doc.bytes())
 }
 
-fn one(doc: &Doc) -> RowReading {
+pub fn one(doc: &Doc) -> RowReading {
     let mut reading = read_doc(doc);
     assert_eq!(reading.rows.len(), 1, "{:?}", reading.errors);
     reading.rows.remove(0)
 }
 
-fn answer(reading: &mut Reading, row: u32, field: &str, value: &str) -> Result<(), String> {
+pub fn answer(reading: &mut Reading, row: u32, field: &str, value: &str) -> Result<(), String> {
     let (catalogue, law) = books();
     reading.answer(row, field, value, &catalogue, &law).map_err(|refusal| refusal.code)
 }
 
-fn has(row: &RowReading, code: &str) -> bool {
+pub fn has(row: &RowReading, code: &str) -> bool {
     row.issues.iter().any(|issue| issue == code)
 }
 
-fn asked(reading: &Reading, code: &str) -> bool {
+pub fn asked(reading: &Reading, code: &str) -> bool {
     reading.open_questions().iter().any(|question| question.code == code && !question.text.ru.is_empty())
 }
 
@@ -343,7 +343,7 @@ fn case_49_a_password_never_enters_a_reading() {
     assert_eq!(answer(&mut plain, 1, "data", "пароль: Zx81-qq"), Err("ANSWER_HOLDS_SECRET".into()));
 }
 
-fn cells(from: usize, row: &[&str]) -> String {
+pub fn cells(from: usize, row: &[&str]) -> String {
     row.iter().skip(from).map(|cell| tc("", &p(cell))).collect()
 }
 
@@ -430,12 +430,12 @@ fn cases_58_and_59_no_table() {
     assert!(picture.message_ru.contains("Похоже на изображение"), "{}", picture.message_ru);
 }
 
-fn term_cell(content: &str) -> Doc {
+pub fn term_cell(content: &str) -> Doc {
     let row = tr_raw("", &(cells(0, &ROW[..4]) + &tc("", content)));
     Doc { table: tbl(&(tr(&HEAD) + &row)), ..Doc::default() }
 }
 
-fn run(text: &str) -> String {
+pub fn run(text: &str) -> String {
     format!("<w:r><w:t>{text}</w:t></w:r>")
 }
 

@@ -2,6 +2,7 @@
 
 mod documents;
 mod docx;
+mod doubts;
 mod edges;
 mod facts;
 mod mandates;

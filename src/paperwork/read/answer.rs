@@ -29,7 +29,7 @@ impl Reading {
     /// | `operator.name operator.inn processor.name processor.inn contract.number` | document | text |
     /// | `contract.date contract.end contract.review mandate_signed_on` | document | a date |
     /// | `tables` | document | the number of the table in force, or `both` |
-    /// | `document`, `credential` | document | `confirm` |
+    /// | `document`, `credential`, `columns`, `notes` | document | `confirm` |
     ///
     /// # Errors
     /// [`Refusal`] with the next step; nothing has changed then.
@@ -75,7 +75,7 @@ impl Reading {
             "contract.date" => facts.contract.date = Some(date(value)?),
             "contract.end" => {
                 facts.contract.end = Some(date(value)?);
-                facts.term_unclear = false;
+                (facts.term_unclear, facts.end_unclear) = (false, false);
             }
             "contract.review" => {
                 let review = date(value)?;
@@ -84,11 +84,18 @@ impl Reading {
                     return Err("ANSWER_REVIEW_TOO_LATE");
                 }
                 facts.contract.review = Some(review);
+                // Where no last day was read at all, a review stands in for it.
+                facts.end_unclear &= facts.contract.end.is_some();
             }
             "mandate_signed_on" => facts.mandate_signed_on = Some(date(value)?),
-            "document" | "credential" if !confirms(value) => return Err("ANSWER_NOT_A_CHOICE"),
+            "document" | "credential" | "columns" | "notes" if !confirms(value) => return Err("ANSWER_NOT_A_CHOICE"),
             "document" => source.repeated = false,
             "credential" => source.credential_elsewhere = false,
+            "columns" => source.unread.clear(),
+            "notes" => {
+                source.notes.clear();
+                (source.versions, source.struck) = (false, false);
+            }
             "tables" => self.choose_table(value)?,
             _ => return Err("ANSWER_FIELD_UNKNOWN"),
         }

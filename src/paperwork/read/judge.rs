@@ -58,12 +58,6 @@ impl Scales<'_> {
         [self.facts.contract.date, self.facts.date, self.facts.mandate_signed_on].into_iter().flatten().max()
     }
 
-    /// The last day anything may be active.
-    pub fn cap(&self) -> Option<Date> {
-        let contract = self.facts.contract.end.or(self.facts.contract.review);
-        [contract, self.facts.until].into_iter().flatten().min()
-    }
-
     /// Judges a row.
     pub fn row(&self, row: &SourceRow) -> Judged {
         let mut issues = Vec::new();
@@ -158,7 +152,7 @@ impl Scales<'_> {
             signed: self.facts.mandate_signed_on,
             mandate: self.facts.date,
             contract: contract.date,
-            end: self.cap(),
+            end: self.facts.last_day(),
         };
         let (term, mut found) = terms::read(row.text("term"), &days);
         if terms::is_settled(&found) {
@@ -179,7 +173,7 @@ impl Scales<'_> {
             let hint = if of_contract { "CONTRACT_DATE" } else { "MANDATE_DATE" };
             return vec![Issue::reject("TERM_BEFORE_START").about(russian(end)).default(russian(floor)).hint(hint)];
         }
-        if let (Some(end), Some(cap)) = (term.end, self.cap())
+        if let (Some(end), Some(cap)) = (term.end, self.facts.last_day())
             && (end > cap || term.start.is_some_and(|start| start > cap))
             && term.kind != Kind::Contract
         {
@@ -204,7 +198,7 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
     for (field, cell) in super::source::FIELDS.iter().filter_map(|field| Some((*field, row.cells.get(*field)?))) {
         for mark in &cell.marks {
             issues.push(match mark {
-                Mark::Tracked => {
+                Mark::Tracked | Mark::Struck => {
                     let was = cell.was.clone().unwrap_or_default();
                     let show = |text: &str| {
                         if field == "term" {
@@ -214,7 +208,8 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
                         }
                     };
                     let now = show(&cell.now).unwrap_or_else(|| cell.now.clone());
-                    Issue::ask("TRACKED_CHANGE_IN_CELL").at(field).default(now).other(show(&was).unwrap_or(was))
+                    let code = if *mark == Mark::Struck { "STRUCK_TEXT_IN_CELL" } else { "TRACKED_CHANGE_IN_CELL" };
+                    Issue::ask(code).at(field).default(now).other(show(&was).unwrap_or(was))
                 }
                 Mark::Control => Issue::note("CONTENT_CONTROL_IN_CELL").at(field),
                 Mark::Hidden => Issue::note("HIDDEN_TEXT_PRESENT").at(field),
@@ -222,6 +217,7 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
                 Mark::Foreign => Issue::ask("CELL_HOLDS_MORE_THAN_TEXT").at(field),
                 Mark::Homoglyph => Issue::note("HOMOGLYPH_NORMALISED").at(field),
                 Mark::Credential => Issue::ask("CREDENTIAL_IN_DOCUMENT").at(field),
+                Mark::Beside => Issue::ask("COLUMNS_DISAGREE").at(field).other(cell.beside.clone().unwrap_or_default()),
             });
         }
     }
@@ -233,6 +229,7 @@ fn structure(row: &SourceRow, issues: &mut Vec<Issue>) {
             RowMark::TooMany => Issue::ask("ROW_TOO_MANY_CELLS").at("row").choose(["keep", "drop"]),
             RowMark::NoHeader => Issue::ask("ROW_WITHOUT_HEADER").at("row").choose(["keep", "drop"]),
             RowMark::Credential => Issue::ask("CREDENTIAL_IN_DOCUMENT").at("row").choose(["keep", "drop"]),
+            RowMark::Inserted => Issue::ask("ROW_INSERTED").at("row").choose(["keep", "drop"]),
         });
     }
     issues.sort_by_key(|issue| issue.code == "HOMOGLYPH_NORMALISED");

@@ -141,15 +141,19 @@ fn known(table: &[(Level, &[&str])], phrase: &str) -> Option<Level> {
 }
 
 fn level(phrase: &str) -> Option<Level> {
-    let phrase = folded(phrase).replace('-', " ");
+    let phrase = folded(phrase);
     let phrase = phrase.trim_matches(['.', ' ']);
+    // «админ-доступ» is two words. A minus beside a word may mean that it does not count.
+    let joins = phrase.split('-').all(|piece| !piece.is_empty() && piece.trim() == piece);
+    let phrase = if joins { phrase.replace('-', " ") } else { phrase.to_owned() };
+    let phrase = phrase.as_str();
     known(&PHRASES, phrase).or_else(|| Level::parse(phrase))
 }
 
 /// The levels of a cell.
 pub fn read(cell: &str) -> Vec<Access> {
     let mut made: Vec<Access> = Vec::new();
-    for part in list(cell) {
+    for part in list(&without_bullets(cell)) {
         for access in read_part(part.to_lowercase().trim()) {
             if !made.contains(&access) {
                 made.push(access);
@@ -157,6 +161,13 @@ pub fn read(cell: &str) -> Vec<Access> {
         }
     }
     made
+}
+
+/// The cell without the bullets of its lines. A dash that not every line begins with is no bullet.
+fn without_bullets(cell: &str) -> String {
+    let lines: Option<Vec<&str>> =
+        cell.lines().filter(|line| !line.trim().is_empty()).map(|line| line.trim_start().strip_prefix("- ")).collect();
+    lines.map_or_else(|| cell.to_owned(), |lines| lines.join("\n"))
 }
 
 fn read_part(part: &str) -> Vec<Access> {
@@ -194,7 +205,7 @@ fn without(part: &str) -> Option<(String, Option<Vec<Level>>)> {
     let tail = tail.strip_prefix("права ").or_else(|| tail.strip_prefix("возможности ")).unwrap_or(tail);
     let pieces = tail.split([',', ';']).flat_map(|piece| piece.split(" и ")).flat_map(|piece| piece.split(" или "));
     let denied: Option<Vec<Level>> = pieces.map(|piece| known(&DENIED, &folded(piece))).collect();
-    Some((head.trim_end_matches([' ', '(', ',']).to_owned(), denied))
+    Some((head.trim_end_matches([' ', '(', ',', '-']).to_owned(), denied))
 }
 
 #[cfg(test)]
@@ -209,6 +220,10 @@ mod tests {
         assert_eq!(codes("просмотр и иногда редактирование"), [None]);
         assert_eq!(codes("как у менеджера"), [None]);
         assert_eq!(codes("Полный доступ"), [Some(Level::Admin)]);
+        assert_eq!(codes("- просмотр\n- админ-доступ"), [Some(Level::View), Some(Level::Admin)]);
+        assert_eq!(codes("просмотр; выгрузка -"), [Some(Level::View), None], "a minus may take it away");
+        assert_eq!(codes("просмотр\n- выгрузка"), [Some(Level::View), None]);
+        assert_eq!(codes("просмотр; -выгрузка"), [Some(Level::View), None]);
         assert_eq!(codes("просмотр без выгрузки, удаления"), [Some(Level::View), None], "a genitive is no permission");
         let read_one = |cell: &str| read(cell).remove(0);
         assert_eq!(read_one("просмотр (без выгрузки и удаления)").denied, [Level::Export, Level::Delete]);

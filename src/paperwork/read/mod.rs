@@ -7,7 +7,9 @@
 
 mod answer;
 mod archive;
+mod contract;
 mod dates;
+mod heads;
 mod issue;
 mod judge;
 mod levels;
@@ -17,8 +19,10 @@ mod phrases;
 mod reading;
 mod redact;
 mod report;
+mod scope;
 mod sheet;
 mod source;
+mod styles;
 mod systems;
 mod terms;
 pub mod text;
@@ -35,13 +39,13 @@ pub use source::{Columns, Contract, Facts, Party, Signatories};
 pub use terms::{Anchor, Kind, Term};
 
 use self::archive::{Archive, ArchiveError};
-use self::source::Source;
+use self::source::{Mark, Source};
+use self::styles::Styles;
 use self::xml::{Block, Body, XmlError};
 use super::catalogue::Catalogue;
 use super::gaps::{self, Gap};
 use super::law::Law;
 use crate::model::{Date, Digest, Zone};
-use std::collections::HashSet;
 
 /// What the caller knows about a file.
 #[derive(Clone, Copy, Default, Debug)]
@@ -76,8 +80,8 @@ fn open(bytes: &[u8]) -> Result<Opened, XmlError> {
     let file = main.rsplit('/').next().unwrap_or(&main).to_owned();
     let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
     let styles = beside("styles.xml");
-    let hidden = if archive.has(&styles) { xml::hidden_styles(&mut archive, &styles)? } else { HashSet::new() };
-    let body = xml::read_body(&mut archive, &main, hidden)?;
+    let styles = if archive.has(&styles) { styles::read(&mut archive, &styles)? } else { Styles::default() };
+    let body = xml::read_body(&mut archive, &main, styles)?;
     let mut remote = false;
     for part in [beside(&format!("_rels/{file}.rels")), beside("_rels/settings.xml.rels")] {
         if archive.has(&part) {
@@ -147,18 +151,27 @@ fn take(reading: &mut Reading, opened: &Opened, law: &Law) {
         }
         Err(sheet::SheetError::NotFound) => reading.refuse(Refusal::of("ACCESS_TABLE_NOT_FOUND")),
     }
-    let in_rows = source.rows.iter().flat_map(|row| row.cells.values()).any(|cell| cell.was.is_some());
+    let in_rows = source.rows.iter().flat_map(|row| row.cells.values()).any(|cell| cell.marks.contains(&Mark::Tracked));
     let seen = [
         (body.changes_outside || (body.changes && !in_rows), "TRACKED_CHANGES_PRESENT"),
         (body.hidden, "HIDDEN_TEXT_PRESENT"),
+        (body.struck, "STRUCK_TEXT_PRESENT"),
         (opened.macros, "MACROS_IGNORED"),
         (opened.remote, "EXTERNAL_CONTENT_IGNORED"),
     ];
     source.warnings.extend(seen.iter().filter(|(yes, _)| *yes).map(|(_, code)| (*code).to_owned()));
+    source.versions = body.versions;
+    source.struck = body.struck_outside || body.blocks.iter().any(is_struck_beside);
     source.refused = !reading.errors.is_empty();
     reading.gaps = if source.refused { Vec::new() } else { find_gaps(&body.blocks, law) };
     reading.columns = columns;
     reading.source = source;
+}
+
+/// Whether a table other than an access table (of parties, of signatures) holds text that is struck through.
+fn is_struck_beside(block: &Block) -> bool {
+    let Block::Table(table) = block else { return false };
+    heads::Header::find(table).is_none() && table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.struck)
 }
 
 fn find_gaps(blocks: &[Block], law: &Law) -> Vec<Gap> {

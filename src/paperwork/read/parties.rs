@@ -1,9 +1,9 @@
 //! Parties, contract, signatures and clauses: what the document says of itself, found by role words, never by place.
 
-use super::dates::{self, Found, Token};
 use super::source::{Clauses, Facts, Party};
 use super::text::{clean, folded, has_blank, is_blank, words};
 use super::xml::{Block, Table};
+use super::{contract, dates};
 use crate::model::Date;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +67,7 @@ fn take(facts: &mut Facts, role: Role, value: &str) {
     let party = match role {
         Role::Operator => &mut facts.operator,
         Role::Processor => &mut facts.processor,
-        Role::Basis => return basis(facts, value),
+        Role::Basis => return contract::basis(facts, value),
     };
     if party.name.is_none() {
         *party = read_party(value);
@@ -87,33 +87,6 @@ fn read_party(value: &str) -> Party {
     let name = line.get(..end).unwrap_or(&line).trim_end_matches([' ', ',', ';', '(']).trim();
     let given = !is_blank(name) && !has_blank(name);
     Party { name: given.then(|| name.to_owned()), inn }
-}
-
-/// «Договор № 17/СММ от 01.02.2026, действует до 31.12.2026»
-fn basis(facts: &mut Facts, value: &str) {
-    let contract = &mut facts.contract;
-    if contract.number.is_some() || contract.date.is_some() {
-        return;
-    }
-    let lower = value.to_lowercase();
-    let after_sign = ["№", "no. ", "no ", "number "].iter().find_map(|sign| {
-        let at = lower.find(sign)? + sign.len();
-        value.get(at..)
-    });
-    let number = after_sign.map(|rest| {
-        let low = rest.to_lowercase();
-        let end = [" от ", ", от ", " of ", " dated ", ",", ";", "\n"]
-            .iter()
-            .filter_map(|word| low.find(word))
-            .min()
-            .unwrap_or(rest.len());
-        rest.get(..end).unwrap_or(rest).trim().to_owned()
-    });
-    contract.number = number.filter(|number| !is_blank(number) && !has_blank(number));
-    let until = lower.find("действу").or_else(|| lower.find("срок"));
-    let (head, tail) = value.split_at_checked(until.unwrap_or(value.len())).unwrap_or((value, ""));
-    contract.date = dates::one_date(head);
-    contract.end = dates::one_date(tail);
 }
 
 /// «________________ /Тестов Т. Т./» under the role, «Дата подписания: 03.02.2026» below.
@@ -170,7 +143,7 @@ fn paragraph(facts: &mut Facts, text: &str, is_head: bool) {
         facts.date = dates::one_date(text);
     }
     labelled(facts, text);
-    contract_end(facts, &lower);
+    contract::clause(facts, &lower);
 }
 
 /// «Оператор: …   Исполнитель: …   Основание: …» in running text.
@@ -193,38 +166,6 @@ fn labelled(facts: &mut Facts, text: &str) {
     for (role, value) in pieces {
         take(facts, role, value.trim_end_matches([';', ',', ' ']));
     }
-}
-
-/// Clause 5.1: «в течение срока основного договора (до 31 января 2027 г. включительно)».
-fn contract_end(facts: &mut Facts, lower: &str) {
-    if !lower.contains("поручение действует") && !lower.contains("mandate is in force") {
-        return;
-    }
-    let tokens = dates::tokens(lower);
-    let mut ends = (1..tokens.len()).filter_map(|at| end_at(&tokens, at));
-    let (first, second) = (ends.next(), ends.next());
-    // A term that is neither the contract's nor one date: asked about.
-    let has_dates = tokens.iter().any(|token| matches!(token, Token::Date(_)));
-    facts.term_unclear |= second.is_some() || (first.is_none() && (has_dates || !lower.contains("договор")));
-    let (Some((at, date)), None) = (first, second) else { return };
-    let mut before = tokens.iter().take(at).filter_map(|token| match token {
-        Token::Word(word) => Some(word.as_str()),
-        _ => None,
-    });
-    // A date of the mandate itself, and not of the contract, makes the mandate shorter.
-    if before.any(|word| word.starts_with("договор") || word == "contract") {
-        facts.contract.end = facts.contract.end.or(Some(date));
-    } else {
-        facts.until = Some(date);
-    }
-}
-
-/// The date at a place, if «до», «по» or "until" stands before it.
-fn end_at(tokens: &[Token], at: usize) -> Option<(usize, Date)> {
-    let Some(Token::Date(Found { date: Some(date), .. })) = tokens.get(at) else { return None };
-    let word = tokens.get(..at)?.iter().rev().find(|token| **token != Token::Sign('"'))?;
-    let is_end = matches!(word, Token::Word(word) if matches!(word.as_str(), "до" | "по" | "until"));
-    is_end.then_some((at, *date))
 }
 
 /// The clauses rows are held against: by number, or by their first words where numbers are automatic.

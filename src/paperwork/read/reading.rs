@@ -340,7 +340,7 @@ impl Reading {
     fn active(&self, row: &RowReading, taken: &mut Vec<Name>) -> Option<Active> {
         let facts = &self.document;
         let floor = [facts.contract.date, facts.date, facts.mandate_signed_on].into_iter().flatten().max();
-        let cap = [facts.contract.end.or(facts.contract.review), facts.until].into_iter().flatten().min();
+        let cap = facts.last_day();
         let from = row.term.start.filter(|_| row.term.kind == Kind::Range || row.term.kind == Kind::Duration);
         let from = [floor, from].into_iter().flatten().max().unwrap_or(self.as_of);
         let opening = match (row.term.anchor, row.term.amount, row.term.unit) {

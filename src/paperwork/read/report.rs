@@ -13,6 +13,9 @@ use crate::model::Date;
 use crate::paperwork::catalogue::Catalogue;
 use crate::paperwork::law::Law;
 
+/// The longest passage that a question quotes, characters.
+const ABOUT_MAX: usize = 300;
+
 impl Reading {
     /// Judges the source anew: what a person sees follows from it alone.
     pub(super) fn judge(&mut self, catalogue: &Catalogue, law: &Law) {
@@ -80,9 +83,12 @@ impl Reading {
         let needs_end = judged.iter().any(|(_, one)| one.term.kind == Kind::Contract && one.term.end.is_none());
         if facts.contract.end.is_none() {
             self.warnings.push("CONTRACT_END_UNKNOWN".to_owned());
-            if needs_end {
+            if needs_end && !facts.end_unclear {
                 self.ask(None, &Issue::ask("CONTRACT_END_UNKNOWN").at("contract.end"));
             }
+        }
+        if facts.end_unclear {
+            self.ask(None, &Issue::ask("CONTRACT_END_UNCLEAR").at("contract.end").suggest(facts.contract.end));
         }
         if facts.term_unclear {
             self.ask(None, &Issue::ask("MANDATE_TERM_UNCLEAR").at("contract.end"));
@@ -107,6 +113,19 @@ impl Reading {
         }
         if self.source.credential_elsewhere {
             self.ask(None, &Issue::ask("CREDENTIAL_IN_DOCUMENT").at("credential").choose(["confirm"]));
+        }
+        let quote = |passages: &[String]| passages.join("; ").chars().take(ABOUT_MAX).collect::<String>();
+        let (unread, notes) = (quote(&self.source.unread), quote(&self.source.notes));
+        for (code, path, about) in [("COLUMN_NOT_READ", "columns", unread), ("NOTE_IN_TABLE", "notes", notes)] {
+            if !about.is_empty() {
+                self.ask(None, &Issue::ask(code).at(path).about(about).choose(["confirm"]));
+            }
+        }
+        let (versions, struck) = (self.source.versions, self.source.struck);
+        for (found, code) in [(versions, "CONTENT_VERSIONS_DIFFER"), (struck, "STRUCK_TEXT_OUTSIDE")] {
+            if found {
+                self.ask(None, &Issue::ask(code).at("notes").choose(["confirm"]));
+            }
         }
         for column in self.source.missing.clone() {
             let is_open = judged

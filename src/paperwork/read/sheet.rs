@@ -3,9 +3,11 @@
 //! Party, signature and requisites tables never match: a header needs four of the five columns by name. Merged cells
 //! are filled down; anything else that is odd about a row is marked and asked about.
 
+use super::dates;
+use super::heads::{Column, Header};
 use super::redact::{REMOVED, redact};
 use super::source::{Columns, FIELDS, Mark, RowMark, Source, SourceCell, SourceRow};
-use super::text::{clean, is_blank, unmix, words};
+use super::text::{clean, folded, is_blank, unmix, words};
 use super::xml::{Block, Cell, Row, Table};
 use std::collections::BTreeMap;
 
@@ -13,145 +15,6 @@ use std::collections::BTreeMap;
 const ROWS_MAX: usize = 500;
 /// The longest cell, characters.
 const CELL_MAX: usize = 20_000;
-/// How far down a header may stand.
-const HEADER_WITHIN: usize = 6;
-
-/// What a column is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Column {
-    Field(usize),
-    /// The first day, where begin and end have their own columns.
-    From,
-    Ignored,
-    Extra(&'static str),
-    Credential,
-}
-
-/// The first word of each list is the template's own.
-const HEADS: [&[&str]; 5] = [
-    &[
-        "система",
-        "системы",
-        "сервис",
-        "сервисы",
-        "платформа",
-        "площадка",
-        "ресурс",
-        "информационная система",
-        "наименование системы",
-        "название системы",
-        "система сервис",
-        "система платформа",
-        "сервис платформа",
-        "программа",
-        "system",
-        "service",
-        "platform",
-        "system name",
-    ],
-    &[
-        "категории данных",
-        "персональные данные",
-        "категории персональных данных",
-        "категория данных",
-        "данные",
-        "перечень данных",
-        "состав данных",
-        "какие данные",
-        "пдн",
-        "категории пдн",
-        "виды данных",
-        "data categories",
-        "data",
-        "personal data",
-        "categories of data",
-        "categories of personal data",
-    ],
-    &[
-        "уровень доступа",
-        "уровень",
-        "права",
-        "права доступа",
-        "доступ",
-        "тип доступа",
-        "полномочия",
-        "роль",
-        "разрешения",
-        "access level",
-        "level",
-        "access",
-        "permissions",
-        "access rights",
-        "rights",
-    ],
-    &[
-        "цель доступа",
-        "цель",
-        "цели",
-        "цель обработки",
-        "цели обработки",
-        "цели доступа",
-        "зачем",
-        "для чего",
-        "назначение",
-        "purpose",
-        "purposes",
-        "purpose of access",
-    ],
-    &[
-        "срок доступа",
-        "срок",
-        "сроки",
-        "срок действия",
-        "срок действия доступа",
-        "до какого числа",
-        "до какой даты",
-        "действует до",
-        "период",
-        "период доступа",
-        "доступ до",
-        "дата окончания",
-        "окончание",
-        "срок с по",
-        "срок до",
-        "по",
-        "до",
-        "конец",
-        "term",
-        "access term",
-        "until",
-        "valid until",
-        "period",
-        "expires",
-        "end date",
-        "term of access",
-    ],
-];
-
-fn column(head: &str) -> Option<Column> {
-    let head = words(&unmix(head).0);
-    if let Some(field) = HEADS.iter().position(|list| list.contains(&head.as_str())) {
-        return Some(Column::Field(field));
-    }
-    Some(match head.as_str() {
-        "" | "п п" | "n" | "n п п" | "no" | "номер" | "пп" => Column::Ignored,
-        "с" | "начало" | "дата начала" | "from" | "start date" => Column::From,
-        "ответственный" | "ответственные" | "ответственное лицо" | "responsible" | "сотрудник" => {
-            Column::Extra("responsible")
-        }
-        "примечание" | "примечания" | "комментарий" | "комментарии" | "note" | "notes" | "comment" => {
-            Column::Extra("note")
-        }
-        "вид доступа" | "access kind" => Column::Extra("access_kind"),
-        _ if ["логин", "парол", "login", "password", "учетн", "токен", "token", "ключ"]
-            .iter()
-            .any(|stem| head.contains(stem)) =>
-        {
-            Column::Credential
-        }
-        _ => return None,
-    })
-}
 
 /// How access is had, as mandates name it: «логин и пароль» is a kind here, not a password.
 const ACCESS_KINDS: [&str; 24] = [
@@ -185,28 +48,6 @@ fn names_kinds(cell: &str) -> bool {
     cell.split([',', ';', '\n']).all(|kind| ACCESS_KINDS.contains(&words(kind).as_str()))
 }
 
-/// What the header of one table says.
-#[derive(Clone, Debug)]
-struct Header {
-    row: usize,
-    columns: Vec<Column>,
-    heads: Vec<String>,
-}
-
-impl Header {
-    fn has(&self, field: usize) -> bool {
-        self.columns.contains(&Column::Field(field))
-    }
-
-    fn missing(&self) -> Vec<String> {
-        (0..FIELDS.len())
-            .filter(|field| !self.has(*field))
-            .filter_map(|field| FIELDS.get(field))
-            .map(|name| (*name).to_owned())
-            .collect()
-    }
-}
-
 /// Why the access table is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SheetError {
@@ -229,7 +70,7 @@ pub fn take(blocks: &[Block], source: &mut Source) -> Result<Columns, SheetError
     let Some((_, header)) = last else { return Err(SheetError::NotFound) };
     let missing = header.missing();
     let nested = source.warnings.iter().any(|code| code == "ACCESS_TABLE_NESTED");
-    header_warnings(&header, &mut source.warnings);
+    source.warnings.extend(header.warnings());
     if continued {
         source.warnings.push("TABLE_CONTINUED".to_owned());
     }
@@ -256,35 +97,13 @@ fn flatten<'a>(blocks: &'a [Block], all: &mut Vec<(usize, &'a Table)>, place: &m
 
 fn nested<'a>(table: &'a Table, all: &mut Vec<(usize, &'a Table)>, place: usize) {
     // A table inside an access table belongs to its cell.
-    if find_header(table).is_some() {
+    if Header::find(table).is_some() {
         return;
     }
     for inner in table.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| &cell.tables) {
         all.push((place, inner));
         nested(inner, all, place);
     }
-}
-
-fn find_header(table: &Table) -> Option<Header> {
-    table.rows.iter().take(HEADER_WITHIN).enumerate().find_map(|(at, row)| header_of(at, row))
-}
-
-fn header_of(at: usize, row: &Row) -> Option<Header> {
-    let mut columns = vec![Column::Ignored; row.before];
-    let mut heads = vec![String::new(); row.before];
-    for cell in &row.cells {
-        let head = clean(&cell.now).replace('\n', " ");
-        let mut what = column(&head).unwrap_or(Column::Ignored);
-        if matches!(what, Column::Field(_)) && columns.contains(&what) {
-            what = if what == Column::Field(0) { Column::Extra("platform") } else { Column::Ignored };
-        }
-        for extra in 0..cell.span.max(1) {
-            columns.push(if extra == 0 { what.clone() } else { Column::Ignored });
-            heads.push(if extra == 0 { head.clone() } else { String::new() });
-        }
-    }
-    let known = (0..FIELDS.len()).filter(|field| columns.contains(&Column::Field(*field))).count();
-    (known >= 4).then_some(Header { row: at, columns, heads })
 }
 
 struct Taken<'a> {
@@ -296,7 +115,7 @@ struct Taken<'a> {
 
 impl Taken<'_> {
     fn table(&mut self, place: usize, table: &Table) -> Result<(), SheetError> {
-        let found = find_header(table);
+        let found = Header::find(table);
         let adjacent = self.last.as_ref().is_some_and(|(before, _)| *before == place);
         match (found, self.last.clone()) {
             (Some(header), Some((_, before))) if adjacent && header.columns == before.columns => {
@@ -310,7 +129,7 @@ impl Taken<'_> {
                     self.source.warnings.push("ACCESS_TABLE_NESTED".to_owned());
                 }
                 if before.is_none() {
-                    self.columns = describe(&header);
+                    self.columns = header.describe();
                 }
                 self.rows(table, &header, header.row + 1, false)?;
                 self.last = Some((place, header));
@@ -328,13 +147,15 @@ impl Taken<'_> {
     fn rows(&mut self, table: &Table, header: &Header, from: usize, headless: bool) -> Result<(), SheetError> {
         let mut above: BTreeMap<usize, SourceCell> = BTreeMap::new();
         let mut section = None;
+        table.rows.iter().take(from).filter_map(|row| title(row, 2)).for_each(|said| self.note(said));
         for row in table.rows.iter().skip(from) {
             // The header repeated on another page.
-            if header_of(0, row).is_some_and(|again| again.columns == header.columns) {
+            if Header::of(0, row).is_some_and(|again| again.columns == header.columns) {
                 self.continued = true;
                 continue;
             }
-            if let Some(title) = title(row) {
+            if let Some(title) = title(row, header.columns.len()) {
+                self.note(title.clone());
                 section = Some(title);
                 continue;
             }
@@ -351,9 +172,16 @@ impl Taken<'_> {
         Ok(())
     }
 
+    /// A remark that may bound rows is asked about, once.
+    fn note(&mut self, said: String) {
+        if restricts(&said) && !self.source.notes.contains(&said) {
+            self.source.notes.push(said);
+        }
+    }
+
     /// One row; none where nothing was filled in.
     fn row(
-        &self,
+        &mut self,
         row: &Row,
         header: &Header,
         above: &mut BTreeMap<usize, SourceCell>,
@@ -370,30 +198,31 @@ impl Taken<'_> {
             if !cell.continues {
                 above.insert(at, value.clone());
             }
-            if cell.span > 1
-                && header.columns.iter().skip(at).take(cell.span).filter(|column| **column != Column::Ignored).count()
-                    > 1
-                || cell.odd_merge
-            {
+            if is_merged(cell, header.columns.get(at..).unwrap_or_default()) {
                 made.marks.insert(RowMark::Merged);
             }
-            let is_field = matches!(header.columns.get(at), Some(Column::Field(_)));
-            let names_kind = header.columns.get(at) == Some(&Column::Extra("access_kind")) && names_kinds(&value.now);
+            let column = header.columns.get(at);
+            let is_field = matches!(column, Some(Column::Field(_)));
+            let names_kind = column == Some(&Column::Extra("access_kind")) && names_kinds(&value.now);
             if !is_field && !names_kind && value.marks.contains(&Mark::Credential) {
                 made.marks.insert(RowMark::Credential);
             }
-            match header.columns.get(at) {
-                Some(Column::Field(field)) => {
-                    let name = FIELDS.get(*field).copied().unwrap_or_default();
-                    made.cells.insert(name.to_owned(), value);
-                }
-                Some(Column::From) => from = Some(value.now),
+            match column {
+                Some(Column::Field(field)) => drop(made.cells.insert(name(*field), value)),
+                Some(Column::More(field)) => beside(made.cells.entry(name(*field)).or_default(), value, false),
+                Some(Column::Under(field)) => beside(made.cells.entry(name(*field)).or_default(), value, true),
+                Some(Column::From) => from = Some(value),
                 Some(Column::Extra(name)) if !value.now.is_empty() => {
-                    drop(made.extra.insert((*name).to_owned(), value.now))
+                    if *name == "note" {
+                        self.note(value.now.clone());
+                    }
+                    made.extra.insert((*name).to_owned(), value.now);
                 }
                 Some(Column::Credential) if !is_blank(&value.now) || value.now == REMOVED => {
                     made.marks.insert(RowMark::Credential);
                 }
+                Some(Column::Unread) if !is_blank(&value.now) => self.unread(header.name(at)),
+                Some(Column::Ignored) if !is_number(&value.now) => self.unread(header.name(at)),
                 None if !is_blank(&value.now) => {
                     made.marks.insert(RowMark::TooMany);
                 }
@@ -404,27 +233,121 @@ impl Taken<'_> {
         if row.before > 0 || at < header.columns.len() {
             made.marks.insert(RowMark::TooFew);
         }
-        if let Some(from) = from.filter(|from| !is_blank(from)) {
-            let term = made.cells.entry("term".to_owned()).or_default();
-            let until = term.now.trim_start_matches("до ").trim_start_matches("по ").to_owned();
-            term.now = format!("с {} по {until}", from.trim_start_matches("с "));
+        if row.inserted {
+            made.marks.insert(RowMark::Inserted);
+        }
+        if let Some(from) = from {
+            begin(made.cells.entry("term".to_owned()).or_default(), from);
         }
         let empty = made.cells.values().all(|cell| cell.now.is_empty() && cell.was.is_none())
             && !made.marks.contains(&RowMark::Credential);
         Ok((!empty).then_some(made))
     }
+
+    fn unread(&mut self, column: String) {
+        if !self.source.unread.contains(&column) {
+            self.source.unread.push(column);
+        }
+    }
+}
+
+fn name(field: usize) -> String {
+    FIELDS.get(field).copied().unwrap_or_default().to_owned()
+}
+
+/// Whether a cell covers columns that say different things.
+fn is_merged(cell: &Cell, columns: &[Column]) -> bool {
+    let counts = |column: &&Column| !matches!(column, Column::Ignored | Column::Under(_));
+    cell.odd_merge || (cell.span > 1 && columns.iter().take(cell.span).filter(counts).count() > 1)
+}
+
+/// Takes note of what another cell says of the same field. Under one head nobody can tell which cell counts, so even an
+/// empty one is asked about.
+fn beside(cell: &mut SourceCell, other: SourceCell, under: bool) {
+    let is_odd = other.marks.iter().any(|mark| !matches!(mark, Mark::Homoglyph | Mark::Control));
+    let agrees = is_blank(&other.now) || folded(&other.now) == folded(&cell.now);
+    if under || is_odd || !agrees {
+        cell.marks.insert(Mark::Beside);
+        let known = cell.beside.take().map(|known| known + "\n").unwrap_or_default();
+        cell.beside = Some(known + &other.now);
+    }
+}
+
+/// Puts the first day, from its own column, before the last one, with all that was odd about it.
+fn begin(term: &mut SourceCell, from: SourceCell) {
+    let range = |from: &str, until: &str| {
+        let until = until.trim_start_matches("до ").trim_start_matches("по ");
+        if is_blank(from) { until.to_owned() } else { format!("с {} по {until}", from.trim_start_matches("с ")) }
+    };
+    if term.was.is_some() || from.was.is_some() {
+        let before = |cell: &SourceCell| cell.was.clone().unwrap_or_else(|| cell.now.clone());
+        term.was = Some(range(&before(&from), &before(term)));
+    }
+    if !is_blank(&from.now) {
+        term.now = range(&from.now, &term.now);
+    }
+    term.marks.extend(from.marks);
+}
+
+/// Numbers of rows, as they stand in a column without a head: no words, no dates.
+fn is_number(text: &str) -> bool {
+    !text.chars().any(char::is_alphabetic) && dates::dates(text).is_empty()
+}
+
+/// Whether a remark may bound what rows say: it names a day, a time, a level or an exception.
+fn restricts(text: &str) -> bool {
+    const WORDS: [&str; 6] = ["не", "дня", "дней", "лет", "not", "no"];
+    const STEMS: [&str; 26] = [
+        "огранич",
+        "запрещ",
+        "запрет",
+        "кроме",
+        "исключ",
+        "только",
+        "нельзя",
+        "поздне",
+        "позже",
+        "дольше",
+        "ранее",
+        "месяц",
+        "просмотр",
+        "выгруз",
+        "экспорт",
+        "скачив",
+        "редактир",
+        "удален",
+        "except",
+        "only",
+        "until",
+        "limit",
+        "restrict",
+        "prohibit",
+        "month",
+        "export",
+    ];
+    let stands = |word: &str| WORDS.contains(&word) || STEMS.iter().any(|stem| word.starts_with(stem));
+    !dates::dates(text).is_empty() || words(text).split(' ').any(stands)
 }
 
 /// A row of one cell over all columns is a section's title.
-fn title(row: &Row) -> Option<String> {
+fn title(row: &Row, columns: usize) -> Option<String> {
     let [only] = row.cells.as_slice() else { return None };
-    (only.span > 1 && row.before == 0 && row.after == 0).then(|| redact(&clean(&only.now)).0)
+    let over_all = only.span > 1 && only.span >= columns && row.before == 0 && row.after == 0;
+    over_all.then(|| redact(&clean(&only.now)).0)
 }
 
 /// Whether a table without a header is shaped like the one above it.
 fn is_rest(table: &Table, header: &Header) -> bool {
     let width = |row: &Row| row.before + row.after + row.cells.iter().map(|cell| cell.span.max(1)).sum::<usize>();
     header.columns.len() >= 4 && table.rows.first().is_some_and(|row| width(row) == header.columns.len())
+}
+
+/// Boxes, ticks and crosses, also those of symbol fonts: they say of the words beside them whether they count.
+fn is_sign(c: char) -> bool {
+    matches!(
+        c,
+        '□' | '■' | '▢' | '☐' | '☑' | '☒' | '✓' | '✔' | '✕'..='✘' | '⬜' | '⬛' | '✅' | '❌' | '❎' | '🗹' | '🗷'
+    ) || matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FFFD}')
 }
 
 fn cell_of(cell: &Cell) -> SourceCell {
@@ -443,59 +366,13 @@ fn cell_of(cell: &Cell) -> SourceCell {
     let now = take(&cell.now);
     let was = cell.was.as_deref().map(&mut take).filter(|was| *was != now);
     let found = [
-        (was.is_some(), Mark::Tracked),
+        (was.is_some() && !cell.struck, Mark::Tracked),
+        (cell.struck, Mark::Struck),
         (cell.control, Mark::Control),
         (cell.hidden, Mark::Hidden),
         (!cell.tables.is_empty(), Mark::NestedTable),
-        (cell.foreign, Mark::Foreign),
+        (cell.foreign || cell.now.chars().any(is_sign), Mark::Foreign),
     ];
     marks.extend(found.iter().filter(|(yes, _)| *yes).map(|(_, mark)| *mark));
-    SourceCell { now, was, marks }
-}
-
-fn describe(header: &Header) -> Columns {
-    let mut columns = Columns::default();
-    for (column, head) in header.columns.iter().zip(&header.heads) {
-        let head = redact(head).0;
-        match column {
-            Column::Field(field) => {
-                let name = FIELDS.get(*field).copied().unwrap_or_default();
-                columns.heads.insert(name.to_owned(), head);
-            }
-            Column::From => {
-                columns.extra.insert("from".to_owned(), head);
-            }
-            Column::Extra(name) => {
-                columns.extra.insert((*name).to_owned(), head);
-            }
-            Column::Credential | Column::Ignored if !head.is_empty() => columns.ignored.push(head),
-            _ => {}
-        }
-    }
-    columns
-}
-
-fn header_warnings(header: &Header, warnings: &mut Vec<String>) {
-    let order: Vec<usize> = header
-        .columns
-        .iter()
-        .filter_map(|column| match column {
-            Column::Field(field) => Some(*field),
-            _ => None,
-        })
-        .collect();
-    let own = |field: usize, head: &str| {
-        HEADS.get(field).and_then(|list| list.first()).is_some_and(|name| words(head) == *name)
-    };
-    let synonyms = header
-        .columns
-        .iter()
-        .zip(&header.heads)
-        .any(|(column, head)| matches!(column, Column::Field(field) if !own(*field, head)));
-    if !order.is_sorted() {
-        warnings.push("COLUMNS_REORDERED".to_owned());
-    }
-    if synonyms {
-        warnings.push("HEADER_SYNONYMS".to_owned());
-    }
+    SourceCell { now, was, beside: None, marks }
 }

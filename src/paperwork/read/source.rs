@@ -20,12 +20,16 @@ pub enum Mark {
     Hidden,
     /// A table inside.
     NestedTable,
-    /// A picture, text box or footnote.
+    /// A picture, text box, footnote or box to tick.
     Foreign,
     /// Look-alike letters were made whole.
     Homoglyph,
     /// A secret was cut out.
     Credential,
+    /// Text that is struck through was left out.
+    Struck,
+    /// Another column speaks of the same, and otherwise.
+    Beside,
 }
 
 /// What is odd about a row as a whole.
@@ -42,6 +46,8 @@ pub enum RowMark {
     NoHeader,
     /// A secret stood in a column that is not read.
     Credential,
+    /// A tracked change brought it.
+    Inserted,
 }
 
 /// One cell.
@@ -49,9 +55,12 @@ pub enum RowMark {
 pub struct SourceCell {
     /// Its text.
     pub now: String,
-    /// Its text before tracked changes.
+    /// Its text before tracked changes, and with what is struck through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
+    /// What another column says of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
     /// What is odd about it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub marks: BTreeSet<Mark>,
@@ -140,6 +149,9 @@ pub struct Facts {
     /// Its term is written in a way that was not read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub term_unclear: bool,
+    /// The contract's last day is written in a way that was not read, or two places name different ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_unclear: bool,
     /// The operator.
     pub operator: Party,
     /// The processor.
@@ -150,6 +162,13 @@ pub struct Facts {
     pub mandate_signed_on: Option<Date>,
     /// Who signed.
     pub signatories: Signatories,
+}
+
+impl Facts {
+    /// The last day anything may be active: the contract's (or its review), or the mandate's own where that is earlier.
+    pub fn last_day(&self) -> Option<Date> {
+        [self.contract.end.or(self.contract.review), self.until].into_iter().flatten().min()
+    }
 }
 
 /// The clauses rows are held against.
@@ -198,6 +217,18 @@ pub struct Source {
     pub warnings: Vec<String>,
     /// A secret stood outside the access table, and nobody has taken note.
     pub credential_elsewhere: bool,
+    /// Columns that are not read and are not empty, until a person has taken note.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
+    /// Remarks that may bound rows, until a person has taken note.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Text outside the access table is struck through, and nobody has taken note.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub struck: bool,
+    /// Programs show different texts of it, and nobody has taken note.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub versions: bool,
     /// The whole document is refused.
     pub refused: bool,
 }

@@ -1,10 +1,11 @@
 //! The walk over the elements of a Word document's body.
 
 use super::archive::ArchiveError;
+use super::scope::{Alternatives, Container, Run, Scope};
+use super::styles::{Looks, Styles};
 use super::xml::{Block, Body, Cell, DEPTH_MAX, Row, Table, XmlError, attribute, is_on, resolve};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use std::collections::HashSet;
 use std::io::{BufReader, Read};
 
 /// How deep tables may stand in tables.
@@ -29,59 +30,18 @@ const W: [&str; 2] = [
 ];
 const MC: &str = "http://schemas.openxmlformats.org/markup-compatibility/2006";
 
-/// What an open element means for the text inside it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Scope {
-    Other,
-    /// Nothing inside counts.
-    Skip,
-    Paragraph,
-    Run,
-    RunProps,
-    ParagraphProps,
-    RowProps,
-    Text,
-    DeletedText,
-    Inserted,
-    Deleted,
-    Table,
-    Row,
-    Cell,
-    CellProps,
-    TextBox,
-    Control,
-    ControlProps,
-    Alternatives,
-    AlternativesTaken,
-}
-
-/// A place paragraphs go to.
-#[derive(Default)]
-struct Container {
-    now: String,
-    was: String,
-    paragraphs: usize,
-    cell: Cell,
-    blocks: Vec<Block>,
-    boxed: bool,
-}
-
-#[derive(Default)]
-struct Run {
-    now: String,
-    was: String,
-    hidden: bool,
-}
-
 /// The walk's state.
 pub struct Walk {
-    hidden_styles: HashSet<String>,
+    styles: Styles,
     prefixes: Vec<String>,
     mc: Vec<String>,
     scopes: Vec<Scope>,
     containers: Vec<Container>,
     tables: Vec<Table>,
     runs: Vec<Run>,
+    /// What the styles of the open paragraphs say.
+    paragraph_looks: Vec<Looks>,
+    alternatives: Vec<Alternatives>,
     /// Content controls that show only their prompt: their text is a blank.
     prompts: Vec<bool>,
     skipping: usize,
@@ -94,16 +54,18 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Knowing the styles whose text is hidden.
-    pub fn new(hidden_styles: HashSet<String>) -> Self {
+    /// Knowing the styles whose text does not count.
+    pub fn new(styles: Styles) -> Self {
         Self {
-            hidden_styles,
+            styles,
             prefixes: Vec::new(),
             mc: Vec::new(),
             scopes: Vec::new(),
             containers: vec![Container::default()],
             tables: Vec::new(),
             runs: Vec::new(),
+            paragraph_looks: Vec::new(),
+            alternatives: Vec::new(),
             prompts: Vec::new(),
             skipping: 0,
             inserted: 0,
@@ -183,13 +145,14 @@ impl Walk {
         }
         self.learn(start)?;
         let scope = if self.skipping > 0 {
-            Scope::Skip
+            let is_text = start.local_name().as_ref() == "t" && self.is_word(start);
+            if is_text && !self.alternatives.is_empty() { Scope::SkippedText } else { Scope::Skip }
         } else if self.is_word(start) {
             self.open_word(start)?
         } else {
             self.open_other(start)
         };
-        if scope == Scope::Skip {
+        if matches!(scope, Scope::Skip | Scope::SkippedText) {
             self.skipping += 1;
         }
         self.scopes.push(scope);
@@ -202,14 +165,22 @@ impl Walk {
         if !self.mc.iter().any(|known| known == prefix) {
             return Scope::Other;
         }
-        // Of alternatives exactly one counts: the first.
+        // Of alternatives exactly one counts: the first. Which one a person saw depends on their program.
         match (start.local_name().as_ref(), self.scopes.last_mut()) {
-            ("AlternateContent", _) => Scope::Alternatives,
+            ("AlternateContent", _) => {
+                self.alternatives.push(Alternatives::default());
+                Scope::Alternatives
+            }
             ("Choice" | "Fallback", Some(parent @ Scope::Alternatives)) => {
                 *parent = Scope::AlternativesTaken;
                 Scope::Other
             }
-            ("Choice" | "Fallback", Some(Scope::AlternativesTaken)) => Scope::Skip,
+            ("Choice" | "Fallback", Some(Scope::AlternativesTaken)) => {
+                if let Some(alternatives) = self.alternatives.last_mut() {
+                    alternatives.others.push(String::new());
+                }
+                Scope::Skip
+            }
             _ => Scope::Other,
         }
     }
@@ -222,6 +193,7 @@ impl Walk {
                 if self.paragraphs > PARAGRAPHS_MAX {
                     return Err(ArchiveError::Limit("word/document.xml".to_owned()).into());
                 }
+                self.paragraph_looks.push(Looks::default());
                 self.begin_paragraph();
                 Scope::Paragraph
             }
@@ -283,8 +255,19 @@ impl Walk {
             ("sym", Scope::Run) => self.write("\u{FFFD}")?,
             ("footnoteReference" | "endnoteReference", _) => self.foreign(),
             ("commentReference" | "commentRangeStart", _) => self.body.changes = true,
-            ("vanish", Scope::RunProps) if is_on(start) => self.hide(),
-            ("rStyle", Scope::RunProps) if self.is_hidden_style(start) => self.hide(),
+            // A legacy form's box or list: what was ticked or chosen is no text.
+            ("checkBox" | "ddList", _) => self.foreign(),
+            ("vanish" | "strike" | "dstrike", Scope::RunProps) => self.look(|run| run.looks.set(name, is_on(start))),
+            ("rStyle", Scope::RunProps) => {
+                let style = self.styled(start);
+                self.look(|run| run.style = style);
+            }
+            ("pStyle", Scope::ParagraphProps) => {
+                let style = self.styled(start);
+                if let Some(looks) = self.paragraph_looks.last_mut() {
+                    *looks = style;
+                }
+            }
             ("showingPlcHdr", Scope::ControlProps) if is_on(start) => {
                 if let Some(prompt) = self.prompts.last_mut() {
                     *prompt = true;
@@ -312,7 +295,10 @@ impl Walk {
         self.body.changes_outside |= self.containers.len() == 1;
         match self.scopes.last() {
             Some(Scope::RowProps) => {
-                self.row(|row| row.deleted |= !inserts);
+                self.row(|row| {
+                    row.deleted |= !inserts;
+                    row.inserted |= inserts;
+                });
                 Scope::Other
             }
             // The mark of a paragraph that was inserted or deleted carries no text.
@@ -328,16 +314,15 @@ impl Walk {
         }
     }
 
-    fn is_hidden_style(&self, start: &BytesStart<'_>) -> bool {
-        !self.hidden_styles.is_empty()
-            && attribute(start, "val").is_some_and(|style| self.hidden_styles.contains(&style))
+    fn styled(&self, start: &BytesStart<'_>) -> Looks {
+        attribute(start, "val").map(|style| self.styles.looks(&style)).unwrap_or_default()
     }
 
-    fn hide(&mut self) {
-        // The properties of a paragraph's mark hide only the mark.
+    /// A property of a run. Those of a paragraph's mark concern only the mark.
+    fn look(&mut self, set: impl FnOnce(&mut Run)) {
         let of_run = self.scopes.len() >= 2 && self.scopes.get(self.scopes.len() - 2) == Some(&Scope::Run);
         if let Some(run) = self.runs.last_mut().filter(|_| of_run) {
-            run.hidden = true;
+            set(run);
         }
     }
 
@@ -393,18 +378,31 @@ impl Walk {
     fn say(&mut self, text: &str) -> Result<(), XmlError> {
         match self.scopes.last() {
             Some(Scope::Text | Scope::DeletedText) if self.skipping == 0 => self.write(text),
+            Some(Scope::SkippedText) => {
+                self.count(text)?;
+                if let Some(other) = self.alternatives.last_mut().and_then(|all| all.others.last_mut()) {
+                    other.push_str(text);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
-    fn write(&mut self, text: &str) -> Result<(), XmlError> {
+    fn count(&mut self, text: &str) -> Result<(), XmlError> {
         self.text += text.len();
-        if self.text > TEXT_MAX {
-            return Err(ArchiveError::Limit("word/document.xml".to_owned()).into());
-        }
+        let fits = self.text <= TEXT_MAX;
+        if fits { Ok(()) } else { Err(ArchiveError::Limit("word/document.xml".to_owned()).into()) }
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), XmlError> {
+        self.count(text)?;
         let (deleted, inserted) = (self.deleted > 0, self.inserted > 0);
         let prompt = self.prompts.contains(&true);
         let deleted = deleted || self.scopes.last() == Some(&Scope::DeletedText);
+        if !deleted {
+            self.alternatives.iter_mut().for_each(|all| all.taken.push_str(text));
+        }
         if let Some(run) = self.runs.last_mut() {
             let text = if prompt { "[___]" } else { text };
             if !deleted {
@@ -419,14 +417,18 @@ impl Walk {
 
     fn close(&mut self) -> Result<(), XmlError> {
         match self.scopes.pop().ok_or(XmlError::Malformed)? {
-            Scope::Skip => self.skipping = self.skipping.saturating_sub(1),
+            Scope::Skip | Scope::SkippedText => self.skipping = self.skipping.saturating_sub(1),
             Scope::Inserted => self.inserted = self.inserted.saturating_sub(1),
             Scope::Deleted => self.deleted = self.deleted.saturating_sub(1),
             Scope::Control => {
                 self.prompts.pop();
             }
             Scope::Run => self.end_run()?,
-            Scope::Paragraph => self.end_paragraph(),
+            Scope::Paragraph => {
+                self.paragraph_looks.pop();
+                self.end_paragraph();
+            }
+            Scope::Alternatives | Scope::AlternativesTaken => self.end_alternatives(),
             Scope::Cell => self.end_cell(),
             Scope::Row => {
                 let table = self.tables.last_mut();
@@ -447,19 +449,34 @@ impl Walk {
 
     fn end_run(&mut self) -> Result<(), XmlError> {
         let Some(run) = self.runs.pop() else { return Ok(()) };
+        let in_cell = self.containers.len() > 1;
         let Some(place) = self.containers.last_mut() else { return Ok(()) };
-        if run.hidden {
-            let any = !run.now.trim().is_empty();
+        let looks = run.looks.over(run.style).over(self.paragraph_looks.last().copied().unwrap_or_default());
+        let any = !run.now.trim().is_empty();
+        if looks.hidden == Some(true) {
             place.cell.hidden |= any;
             self.body.hidden |= any;
             return Ok(());
         }
-        place.now.push_str(&run.now);
+        // What is struck through is deleted by hand: left out like a deletion, and asked about.
+        if looks.struck == Some(true) && any {
+            place.cell.struck = true;
+            self.body.struck = true;
+            self.body.struck_outside |= place.boxed || !in_cell;
+        } else {
+            place.now.push_str(&run.now);
+        }
         place.was.push_str(&run.was);
-        let in_cell = self.containers.len() > 1;
         let long = |place: &Container| place.now.len().max(place.was.len()) > 2 * CELL_MAX;
         let too_long = in_cell && self.containers.last().is_some_and(|place| long(place) && !place.boxed);
         if too_long { Err(XmlError::TableTooLarge) } else { Ok(()) }
+    }
+
+    fn end_alternatives(&mut self) {
+        if self.alternatives.pop().is_some_and(|all| all.differ()) {
+            self.body.versions = true;
+            self.foreign();
+        }
     }
 
     /// Body and text box keep paragraphs apart; a cell joins them.

@@ -1,15 +1,15 @@
 //! The body of a Word document as paragraphs and tables, walked by hand.
 //!
 //! Convenience readers lose what decides here: text in tracked changes, moves and content controls. Two views are
-//! kept: `now` (insertions taken, deletions dropped) and, where they differ, `was`. Hidden text, comments, field codes
+//! kept: `now` (insertions taken, deletions and what is struck through dropped) and, where they differ, `was`. Hidden text, comments, field codes
 //! and the old side of format changes are left out. Everything is bounded: depth, tables, cells, paragraphs, text.
 
 use super::archive::{Archive, ArchiveError};
+use super::styles::Styles;
 use super::walk::Walk;
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
-use std::collections::HashSet;
 use std::io::BufReader;
 
 /// The deepest element.
@@ -65,6 +65,8 @@ pub struct Row {
     pub after: usize,
     /// Its cells.
     pub cells: Vec<Cell>,
+    /// A tracked change brought it.
+    pub inserted: bool,
     /// A tracked change takes it away.
     pub(super) deleted: bool,
 }
@@ -74,7 +76,7 @@ pub struct Row {
 pub struct Cell {
     /// Its text with changes taken.
     pub now: String,
-    /// Its text before the changes, where it differs.
+    /// Its text before the changes and with what is struck through, where it differs.
     pub was: Option<String>,
     /// Tables inside.
     pub tables: Vec<Table>,
@@ -88,7 +90,9 @@ pub struct Cell {
     pub control: bool,
     /// Hidden text was left out.
     pub hidden: bool,
-    /// A picture, text box or footnote stands in it: more than its text says.
+    /// Text that is struck through was left out of `now`.
+    pub struck: bool,
+    /// A picture, text box, footnote or box to tick stands in it: more than its text says.
     pub foreign: bool,
 }
 
@@ -103,6 +107,12 @@ pub struct Body {
     pub changes_outside: bool,
     /// Hidden text was left out.
     pub hidden: bool,
+    /// Text that is struck through was left out.
+    pub struck: bool,
+    /// Some of it stood outside table cells.
+    pub struck_outside: bool,
+    /// Programs show different texts of it.
+    pub versions: bool,
     /// Pictures and objects.
     pub pictures: usize,
 }
@@ -111,25 +121,8 @@ pub struct Body {
 ///
 /// # Errors
 /// [`XmlError`]; `ArchiveError::NotWord` when the root is not a Word document's.
-pub fn read_body(archive: &mut Archive<'_>, part: &str, hidden_styles: HashSet<String>) -> Result<Body, XmlError> {
-    archive.with_part(part, |reader| Walk::new(hidden_styles).run(reader))
-}
-
-/// The ids of styles whose text is hidden.
-///
-/// # Errors
-/// [`XmlError`].
-pub fn hidden_styles(archive: &mut Archive<'_>, part: &str) -> Result<HashSet<String>, XmlError> {
-    let mut found = HashSet::new();
-    let mut current = String::new();
-    elements(archive, part, |start| match start.local_name().as_ref() {
-        "style" => current = attribute(start, "styleId").unwrap_or_default(),
-        "vanish" if is_on(start) => {
-            found.insert(current.clone());
-        }
-        _ => {}
-    })?;
-    Ok(found)
+pub fn read_body(archive: &mut Archive<'_>, part: &str, styles: Styles) -> Result<Body, XmlError> {
+    archive.with_part(part, |reader| Walk::new(styles).run(reader))
 }
 
 /// Calls `see` with every element of a part.
