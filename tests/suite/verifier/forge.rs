@@ -136,6 +136,12 @@ impl Ledger {
         self.admissions.push(signer.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap()));
     }
 
+    /// What a member is called.
+    pub fn name_of(&self, member: MemberId) -> Option<Name> {
+        let at = self.people.all().iter().position(|id| *id == member)?;
+        Some(Name::parse(["Olga", "Léna", "Лев", "Sasha", "Vera"][at]).unwrap())
+    }
+
     /// The member's key, of one of their devices.
     pub fn device(&self, member: MemberId, dice: &mut Dice) -> &SignKey {
         &self.keys.members[&member][usize::from(self.two.contains(&member) && dice.chance(50))]
