@@ -748,7 +748,7 @@ def midnight(date):
     return (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days * DAY
 
 
-def check_follows(verb, ask, event, mandate):
+def check_follows(verb, by, ask, event, mandate, members):
     """What happened is what the member's signed request asked for. `mandate` is as it was before the event."""
     name, fields = variant(event)
     require(name in FOLLOWS and verb in FOLLOWS[name][0].split(), f"nobody can ask for {name} by {verb}")
@@ -760,6 +760,10 @@ def check_follows(verb, ask, event, mandate):
     if verb == "revoke" and ask.get("of") is not None:
         of = ask["of"]
         require(isinstance(of, list) and of and mandate.is_named(of[0]), "its request names another operator")
+    if name == "incident_closed":
+        about = [i["facts"]["member"] for i in mandate.incidents if i["facts"]["id"] == fields["incident"]]
+        apart = about != [by] or members[by]["was_owner"]
+        require(apart, "an incident is closed by whom it is about, who never was an owner")
     if name == "activated":
         check_table(ask, fields)
     if name == "amended":
@@ -953,11 +957,16 @@ class Mandate:
         require(incident["closed"] is None or e["unlock"] and holds, "an incident is closed twice")
         if incident["closed"] is None:
             incident["closed"] = at
+        # What an incident about one member left locked stays with it when one about everybody is closed.
+        left = {
+            i["facts"]["id"] for i in self.incidents if i["closed"] is not None and i["facts"]["member"] is not None
+        }
         for grant in self.grants:
             if e["unlock"] and grant["locked"] == id:
                 grant["locked"] = self.lock_for(grant["facts"]["member"])
             elif not e["unlock"] and grant["locked"] is not None and member in (None, grant["facts"]["member"]):
-                grant["locked"] = id
+                if member is not None or grant["locked"] not in left:
+                    grant["locked"] = id
 
     def apply_amended(self, e, by, at):
         self.change_table(e["changes"], e["grants"], at)
@@ -1308,7 +1317,7 @@ def take_record(record, mandate, members, released):
         mandate = Mandate(record["unit"], event, record["by"], record["at"])
     elif outcome == "mandate":
         if request is not None:
-            check_follows(record["verb"], ask_of(request), event, mandate)
+            check_follows(record["verb"], record["by"], ask_of(request), event, mandate, members)
         mandate.apply(event, record["by"], record["at"])
         if request is not None and variant(event)[0] in ("released", "code_released"):
             signature = record["request"]["sig"]

@@ -4,8 +4,9 @@
 //! itself stays open: ids, and the instants that days mean in a zone, which are held to a day only, so that a verdict
 //! does not change with the zone database.
 
+use super::directory::Directory;
 use super::record::Record;
-use crate::model::{Date, Event, Instant, Mandate, MemberId, Name, RowChange, RowTerms, Term, Text, Verb, Zone};
+use crate::model::{Date, Event, IncidentId, Instant, Mandate, MemberId, RowChange, RowTerms, Term, Text, Verb, Zone};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,13 +15,9 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a member's request brought about is what it asked for, and for this operator: the broker adds nothing to it.
 ///
-/// The mandate is as it was before the event; after the first one, as that made it. `name_of` says who is who.
-pub fn follows_request(
-    record: &Record,
-    event: &Event,
-    mandate: &Mandate,
-    name_of: impl Fn(MemberId) -> Option<Name>,
-) -> bool {
+/// And it was theirs to ask for, as far as the directory tells. The mandate is as it was before the event; after the
+/// first one, as that made it.
+pub fn follows_request(record: &Record, event: &Event, mandate: &Mandate, directory: &Directory) -> bool {
     let (Some(request), Some(by)) = (&record.request, record.by) else { return true };
     let Ok(body) = serde_json::from_slice::<Value>(request.unverified_bytes()) else { return false };
     let named = |pointer: &str| {
@@ -36,10 +33,15 @@ pub fn follows_request(
     // Who asks leads, or the one member who was named.
     let led = |leads: &[MemberId]| match (ask.get("lead"), leads) {
         (Value::Null, [lead]) => *lead == by,
-        (Value::String(name), [lead]) => name_of(*lead).is_some_and(|known| known.same(name)),
+        (Value::String(name), [lead]) => directory.name_of(*lead).is_some_and(|known| known.same(name)),
         _ => false,
     };
     let tabled = |rows: &[RowChange], days: (Date, Date)| ask.list("rows").is_some_and(|specs| adds(specs, rows, days));
+    // An incident about oneself is closed by somebody else; a lone owner has nobody else.
+    let apart = |id: IncidentId| {
+        let about = mandate.incident(id).and_then(|incident| incident.facts.member);
+        about != Some(by) || directory.was_owner(by)
+    };
     // Which fields are as they were asked for, and for whom it was asked.
     let (fields, of): (&[&str], &dyn Fn() -> bool) = match (event, record.verb) {
         (Event::Opened { leads, zone, signed, until, term, rows, .. }, Some(Verb::MandateOpen)) => {
@@ -73,7 +75,9 @@ pub fn follows_request(
         (Event::IncidentNoted { .. }, Some(Verb::IncidentNote)) => {
             (&["incident", "step", "text"], &|| nobody("/ask/operator") || operator())
         }
-        (Event::IncidentClosed { .. }, Some(Verb::IncidentClose)) => (&["incident", "unlock", "outcome"], &anybody),
+        (Event::IncidentClosed { incident, .. }, Some(Verb::IncidentClose)) => {
+            (&["incident", "unlock", "outcome"], &|| apart(*incident))
+        }
         (Event::CredentialsAdded { .. }, Some(Verb::CredentialAdd)) => (&["credentials"], &anybody),
         (Event::Rotated { .. }, Some(Verb::CredentialRotate)) => {
             (&["credential", "version", "second_factor"], &anybody)

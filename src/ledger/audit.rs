@@ -6,7 +6,7 @@ use super::directory::{Admission, Directory, from_blob, open_bundle};
 use super::record::{ClockMark, Entry, Outcome, Record, RecordError};
 use super::tree::Edge;
 use crate::crypto::{Signed, Topic};
-use crate::model::{Blob, Bundle, Digest, Event, FoldError, Mandate, MemberId, Roster, RosterEvent, UnitId, Verb};
+use crate::model::{Blob, Bundle, Digest, Event, FoldError, Mandate, Roster, RosterEvent, UnitId, Verb};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -19,8 +19,11 @@ pub enum Flaw {
     /// A record is not at its place.
     #[error("record {0} belongs to another vault, ledger or place")]
     Place(u64),
-    /// The request inside is not the member's, or asks for something else.
-    #[error("record {0} holds a request that the named member did not sign, or that asks for something else")]
+    /// The request inside is not the member's, asks for something else, or was not theirs to make.
+    #[error(
+        "record {0} holds a request that the named member did not sign, that asks for something else, or that was not \
+         theirs to make"
+    )]
     Request(u64),
     /// The state does not follow.
     #[error("record {0} does not follow from what was before: {1}")]
@@ -113,11 +116,10 @@ impl<'a> Audit<'a> {
             return Err(Flaw::Request(record.seq));
         }
         let flaw = |error| Flaw::Fold(record.seq, error);
-        let name_of = |member: MemberId| self.directory.name_of(member);
         match (&mut self.state, &record.outcome) {
             (Audited::Empty, Outcome::Mandate(event)) => {
                 let opened = Mandate::open(self.unit, event, record.by, record.at).map_err(flaw)?;
-                if !follows_request(record, event, &opened, name_of) {
+                if !follows_request(record, event, &opened, self.directory) {
                     return Err(Flaw::Request(record.seq));
                 }
                 self.state = Audited::Mandate(Box::new(opened));
@@ -127,7 +129,7 @@ impl<'a> Audit<'a> {
                 self.state = Audited::Roster(Box::new(founded));
             }
             (Audited::Mandate(mandate), Outcome::Mandate(event)) => {
-                if !follows_request(record, event, mandate, name_of) {
+                if !follows_request(record, event, mandate, self.directory) {
                     return Err(Flaw::Request(record.seq));
                 }
                 mandate.apply(event, record.by, record.at).map_err(flaw)?;
@@ -263,7 +265,7 @@ mod tests {
     use crate::crypto::{SignKey, System};
     use crate::ledger::directory::to_blob;
     use crate::ledger::{Assurance, Charter};
-    use crate::model::{Deny, Instant, InvitedFacts, Name, Role, VaultId, Zone};
+    use crate::model::{Deny, Instant, InvitedFacts, MemberId, Name, Role, VaultId, Zone};
     use serde_json::json;
 
     const VAULT: VaultId = VaultId([1; 16]);

@@ -216,6 +216,11 @@ impl Directory {
         self.members.get(&member)?.devices.first().map(|(bundle, _)| bundle.name.clone())
     }
 
+    /// Whether a member ever was an owner, as far as their admissions are here.
+    pub fn was_owner(&self, member: MemberId) -> bool {
+        self.members.get(&member).is_some_and(|known| known.was_owner)
+    }
+
     /// Whether a device was in use at a time, as far as the roster was said here.
     pub fn was_in_use(&self, member: MemberId, key: &PublicKey, at: Instant) -> bool {
         let known = self.members.get(&member);

@@ -5,9 +5,9 @@ use crate::support::World;
 use crate::verifier;
 use mandatum::anchor::{Anchor, FileKeys, Home, RealDisk};
 use mandatum::crypto::{SignKey, Signed, System, Topic};
-use mandatum::ledger::{Audit, Directory, Entry, Flaw, Outcome, Record};
+use mandatum::ledger::{Audit, Audited, Directory, Entry, Flaw, Outcome, Record, follows_request};
 use mandatum::model::{
-    Digest, Event, GrantFacts, GrantId, GrantOrigin, Level, MemberId, RowChange, RowId, RowTerms, Text, UnitId,
+    Digest, Event, GrantFacts, GrantId, GrantOrigin, Level, Mandate, MemberId, RowChange, RowId, RowTerms, Text, UnitId,
 };
 use serde_json::Value;
 use std::process::Command;
@@ -102,6 +102,16 @@ impl Ledger {
         let mut entries = self.entries.clone();
         entries[at].signed = self.key.sign(Topic::Record, record.encode());
         Audit::new(&self.directory, self.unit).take(&entries).map(drop)
+    }
+
+    /// The mandate as it was before a record.
+    fn mandate_before(&self, at: usize) -> Mandate {
+        let mut audit = Audit::new(&self.directory, self.unit);
+        audit.take(&self.entries[..at]).unwrap();
+        match audit.state() {
+            Audited::Mandate(mandate) => (**mandate).clone(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn event(&self, part: &str) -> Event {
@@ -242,6 +252,27 @@ fn a_broker_cannot_make_another_grant_anew() {
         let said = again(grants, replaced);
         assert!(matches!(said, Err(Flaw::Fold(found, _)) if found == own as u64), "{grants:?}: {said:?}");
     }
+}
+
+/// A broker that takes from a member what only somebody else may ask for is found.
+#[test]
+fn a_broker_cannot_have_an_incident_closed_by_whom_it_is_about() {
+    let world = World::with_mandate();
+    let opened = world.as_member("Lena", "incident open --kind device_lost --operator Romashka --json").done().json();
+    let id = opened[0]["incident"]["facts"]["id"].as_str().unwrap().to_owned();
+    world.run("Lena", &["incident", "close", &id, "--outcome", "found"]).done();
+    let ledger = Ledger::of(&world);
+    let closed = ledger.find("{\"incident_closed\"");
+    let about = |name: &str| {
+        let member = world.identity(name).member;
+        // Everything before the closing is taken for granted: what is judged is the closing itself.
+        let mut mandate = ledger.mandate_before(closed);
+        mandate.incidents[0].facts.member = Some(member);
+        let record: Record = serde_json::from_str(&ledger.record(closed)).unwrap();
+        let Outcome::Mandate(event) = &record.outcome else { panic!("{record:?}") };
+        follows_request(&record, event, &mandate, &ledger.directory)
+    };
+    assert_eq!((about("Sasha"), about("Lena")), (true, false));
 }
 
 /// Rows, bounds and days are those that were written down; grants follow their row, so that only the request objects.

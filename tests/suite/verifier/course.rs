@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::edit::{edited, with_id_of};
 use super::forge::Ledger;
 use mandatum::crypto::{Signed, Topic};
-use mandatum::ledger::{Assurance, Audited, ClockMark, Outcome, Record, follows_request};
+use mandatum::ledger::{Assurance, Audited, ClockMark, Directory, Outcome, Record, follows_request};
 use mandatum::model::{
     Credential, Deny, Digest, Event, Grant, GrantOrigin, Instant, Level, Mandate, MemberId, Phase, Row, Term, Verb,
     Zone,
@@ -28,6 +28,7 @@ pub struct Course {
     pub mandate: Option<Mandate>,
     /// The ledger as it once was, with one record more that does not follow.
     pub refused: Vec<Ledger>,
+    directory: Directory,
     at: i64,
 }
 
@@ -39,7 +40,9 @@ struct Step {
 
 impl Course {
     pub fn new(dice: &mut Dice) -> Self {
-        Self { ledger: Ledger::new(dice), mandate: None, refused: Vec::new(), at: TERM.from.0 + 40 * DAY }
+        let ledger = Ledger::new(dice);
+        let directory = ledger.directory();
+        Self { ledger, mandate: None, refused: Vec::new(), directory, at: TERM.from.0 + 40 * DAY }
     }
 
     /// Grows to so many records.
@@ -123,7 +126,7 @@ impl Course {
         let record = self.record(request, Outcome::Mandate(event.clone()), state, dice);
         let asked_for = |after: &Mandate| {
             let mandate = self.mandate.as_ref().unwrap_or(after);
-            follows_request(&record, &event, mandate, |member| self.ledger.name_of(member))
+            follows_request(&record, &event, mandate, &self.directory)
         };
         match after.ok().filter(asked_for) {
             Some(after) => {
@@ -244,7 +247,8 @@ pub fn asked(
     match name {
         "opened" | "drafted" => {
             let lead = ask["leads"][0].as_str().and_then(|id| id.parse().ok());
-            let name = lead.filter(|lead| *lead != by || dice.chance(30)).and_then(|lead| ledger.name_of(lead));
+            let name =
+                lead.filter(|lead| *lead != by || dice.chance(30)).and_then(|lead| ledger.directory().name_of(lead));
             let name = name.map(|name| if dice.chance(50) { name.folded() } else { name.to_string() });
             ask["lead"] = json!(name);
             if dice.chance(50) {
