@@ -773,6 +773,7 @@ def check_follows(verb, by, ask, event, mandate, members):
             require(was_asked(ask, item), "it releases what was not asked for")
     if name == "code_released":
         require(was_asked(ask, fields), "it releases what was not asked for")
+        require(ask.get("onward") is None, "a code is read onward")
 
 
 def was_asked(ask, item):

@@ -89,7 +89,9 @@ pub fn follows_request(record: &Record, event: &Event, mandate: &Mandate, direct
         (Event::Revoked { .. }, Some(Verb::MemberRemove | Verb::MemberRole | Verb::Grant)) => (&[], &anybody),
         (Event::Shared { .. }, Some(Verb::WrapShare)) => (&["grant", "device", "items"], &anybody),
         // `asks_for` looked at these.
-        (Event::Released { .. }, Some(Verb::Fetch)) | (Event::CodeReleased { .. }, Some(Verb::Code)) => return true,
+        (Event::Released { .. }, Some(Verb::Fetch)) => return true,
+        // A code is never read onward.
+        (Event::CodeReleased { .. }, Some(Verb::Code)) => (&[], &|| nobody("/ask/onward")),
         _ => return false,
     };
     asks(&body, event, fields) && of()

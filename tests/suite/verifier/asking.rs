@@ -79,7 +79,7 @@ const ASKED: &[(&str, &[&str])] = &[
     ("extracted", &["operator"]),
     ("revoked", &["of/0"]),
     ("released", &["items/0/credential", "items/0/grant"]),
-    ("code_released", &["items/0/credential", "items/0/grant"]),
+    ("code_released", &["items/0/credential", "items/0/grant", "onward"]),
     ("shared", &["grant", "device", "items"]),
 ];
 

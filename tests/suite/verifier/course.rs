@@ -259,7 +259,12 @@ pub fn asked(
             ask = amendment(ask["changes"].as_array()?, mandate?, dice);
             ask["operator"] = operator;
         }
-        "code_released" => ask = json!({"items": [ask, {"credential": "another"}, 5]}),
+        "code_released" => {
+            ask = json!({"items": [ask, {"credential": "another"}, 5]});
+            if dice.chance(20) {
+                ask["onward"] = json!(Some(by).filter(|_| dice.chance(30)));
+            }
+        }
         "revoked" => ask["of"] = if dice.chance(50) { json!([operator, "CRM", "Sasha"]) } else { json!(null) },
         "incident_opened" | "incident_noted" if dice.chance(50) => ask["operator"] = json!(null),
         _ => ask["operator"] = operator,
