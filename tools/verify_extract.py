@@ -650,16 +650,105 @@ BEGINS = {
 }
 
 
-def check_first_follows(verb, ask, event):
+def check_first_follows(verb, by, ask, event, members):
     name, fields = variant(event)
     require(name in BEGINS, "the ledger does not begin with a mandate")
     asked_by, same = BEGINS[name]
     require(verb == asked_by, f"nobody can ask for {name} by {verb}")
     for field in same.split():
         require(same_json(ask.get(field), fields[field]), f"its {field} is not what was asked for")
+    require(ask.get("zone") in (None, fields["zone"]), "its zone is not what was asked for")
+    require(len(fields["leads"]) == 1, "another number of leads than was asked for")
+    lead, said = fields["leads"][0], ask.get("lead")
+    if said is None:
+        require(lead == by, "who asked does not lead")
+    else:
+        known = lead in members and isinstance(said, str) and same_name(members[lead]["bundles"][0]["name"], said)
+        require(known, "somebody else leads than was asked for")
+    if name == "opened":
+        check_table(ask, fields)
 
 
-def check_follows(verb, ask, event, mandate):
+def check_table(ask, fields):
+    """A table that comes into force with its mandate is the one that was written down, between the days of it."""
+    days = (fields["signed"], fields["until"])
+    require(is_of_days(fields["term"], *days), "its term is not what its days mean anywhere")
+    check_added(listed(ask, "rows"), fields["rows"], days)
+
+
+def check_added(specs, changes, days):
+    """New rows are those that were written down, with these days where a row names none."""
+    require(len(specs) == len(changes), "another number of rows than was asked for")
+    for spec, change in zip(specs, changes):
+        what, row = variant(change)
+        require(what == "add" and isinstance(spec, dict), "a change of a row that was not asked for")
+        terms = row["terms"]
+        for field in ("system", "category", "platform"):
+            require(same_json(spec.get(field), row[field]), f"a row's {field} is not what was asked for")
+        for field in ("data", "levels", "purposes", "grant_days"):
+            require(same_json(spec.get(field), terms[field]), f"a row's {field} is not what was asked for")
+        for field, otherwise in zip(("from", "until"), days):
+            require(terms[field] == left_out(spec, field, otherwise), f"a row's {field} is not what was asked for")
+        require(is_of_days(terms["term"], terms["from"], terms["until"]), "a row's term is not what its days mean")
+
+
+def check_amended(ask, changes, mandate):
+    """A new last day, rows with new bounds, rows that go, new rows: in this order, and nothing else."""
+    adds, sets, removes = (listed(ask, field) for field in ("add", "set", "remove"))
+    last_day, rest = mandate.until, list(changes)
+    if ask.get("until") is not None:
+        what, until = variant(rest.pop(0)) if rest else (None, None)
+        require(what == "until" and same_json(ask["until"], until["until"]), "another last day than was asked for")
+        last_day = until["until"]
+        require(is_of_days(until["term"], mandate.signed, last_day), "its term is not what its days mean anywhere")
+    require(len(rest) == len(sets) + len(removes) + len(adds), "another number of changes than was asked for")
+    changed, added = rest[: len(sets) + len(removes)], rest[len(sets) + len(removes) :]
+    for kind, asked, change in zip(["set"] * len(sets) + ["remove"] * len(removes), sets + removes, changed):
+        what, fields = variant(change)
+        require(what == kind, "a change of a row that was not asked for")
+        name = asked if kind == "remove" else asked.get("system") if isinstance(asked, dict) else None
+        row = mandate.live_row(fields["row"])
+        require(row and isinstance(name, str) and same_name(row["system"], name), "another row than was asked for")
+        if kind == "set":
+            check_bounds(asked, fields["terms"], row["terms"], last_day)
+    check_added(adds, added, (mandate.signed, last_day))
+
+
+def check_bounds(spec, terms, old, last_day):
+    """A row's new bounds are what was written down; what was left empty stays."""
+    for field in ("data", "levels", "purposes"):
+        said = old[field] if spec.get(field) == [] else spec.get(field)
+        require(same_json(said, terms[field]), f"a row's {field} is not what was asked for")
+    for field, otherwise in (("from", old["from"]), ("until", min(old["until"], last_day))):
+        require(terms[field] == left_out(spec, field, otherwise), f"a row's {field} is not what was asked for")
+    days = left_out(spec, "grant_days", old["grant_days"])
+    require(same_json(days, terms["grant_days"]), "a row's grant_days is not what was asked for")
+    require(is_of_days(terms["term"], terms["from"], terms["until"]), "a row's term is not what its days mean")
+
+
+def left_out(spec, field, otherwise):
+    return otherwise if spec.get(field) is None else spec[field]
+
+
+def listed(ask, field):
+    """A list of what was asked; of what is not there, none."""
+    said = ask.get(field)
+    require(said is None or isinstance(said, list), f"{field} is no list")
+    return said or []
+
+
+def is_of_days(term, first, last):
+    """Whether a term can be what these days mean in some zone: no zone is further than a day from UTC."""
+    start, end = midnight(first), midnight(last) + DAY
+    return abs(term["from"] - start) <= DAY and abs(term["until"] - end) <= DAY
+
+
+def midnight(date):
+    """00:00 UTC of a date."""
+    return (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days * DAY
+
+
+def check_follows(verb, by, ask, event, mandate, members):
     """What happened is what the member's signed request asked for. `mandate` is as it was before the event."""
     name, fields = variant(event)
     require(name in FOLLOWS and verb in FOLLOWS[name][0].split(), f"nobody can ask for {name} by {verb}")
@@ -671,11 +760,20 @@ def check_follows(verb, ask, event, mandate):
     if verb == "revoke" and ask.get("of") is not None:
         of = ask["of"]
         require(isinstance(of, list) and of and mandate.is_named(of[0]), "its request names another operator")
+    if name == "incident_closed":
+        about = [i["facts"]["member"] for i in mandate.incidents if i["facts"]["id"] == fields["incident"]]
+        apart = about != [by] or members[by]["was_owner"]
+        require(apart, "an incident is closed by whom it is about, who never was an owner")
+    if name == "activated":
+        check_table(ask, fields)
+    if name == "amended":
+        check_amended(ask, fields["changes"], mandate)
     if name == "released":
         for item in fields["items"]:
             require(was_asked(ask, item), "it releases what was not asked for")
     if name == "code_released":
         require(was_asked(ask, fields), "it releases what was not asked for")
+        require(ask.get("onward") is None, "a code is read onward")
 
 
 def was_asked(ask, item):
@@ -720,8 +818,7 @@ class Mandate:
         self.requests, self.reviewed, self.incidents, self.evidence = [], None, [], []
         if name == "opened":
             self.signed, self.until, self.term, self.phase = e["signed"], e["until"], e["term"], "active"
-            self.change_rows(e["rows"], at)
-            self.add_grants(e["grants"], at)
+            self.change_table(e["rows"], e["grants"], at)
         else:
             self.signed = self.until = e["on"]
             self.term, self.phase = {"from": at, "until": at}, {"draft": dict(e["draft"])}
@@ -795,8 +892,7 @@ class Mandate:
         require(draft["source"] == e["source"], "another file is put in force than was read")
         self.contract, self.signed, self.until, self.term = e["contract"], e["signed"], e["until"], e["term"]
         self.source, self.phase, self.since = e["source"], "active", at
-        self.change_rows(e["rows"], at)
-        self.add_grants(e["grants"], at)
+        self.change_table(e["rows"], e["grants"], at)
 
     def apply_permitted(self, e, by, at):
         for row in e["permission"]["rows"]:
@@ -862,15 +958,19 @@ class Mandate:
         require(incident["closed"] is None or e["unlock"] and holds, "an incident is closed twice")
         if incident["closed"] is None:
             incident["closed"] = at
+        # What an incident about one member left locked stays with it when one about everybody is closed.
+        left = {
+            i["facts"]["id"] for i in self.incidents if i["closed"] is not None and i["facts"]["member"] is not None
+        }
         for grant in self.grants:
             if e["unlock"] and grant["locked"] == id:
                 grant["locked"] = self.lock_for(grant["facts"]["member"])
             elif not e["unlock"] and grant["locked"] is not None and member in (None, grant["facts"]["member"]):
-                grant["locked"] = id
+                if member is not None or grant["locked"] not in left:
+                    grant["locked"] = id
 
     def apply_amended(self, e, by, at):
-        self.change_rows(e["changes"], at)
-        self.add_grants(e["grants"], at)
+        self.change_table(e["changes"], e["grants"], at)
         require(e["narrowed"] == self.narrowed_by(e["changes"]), "an amendment names other grants than it narrowed")
 
     def apply_credentials_added(self, e, by, at):
@@ -925,6 +1025,9 @@ class Mandate:
         self.phase = {"closed": {"at": at, "retain_until": e["retain_until"]}}
 
     def apply_reissued(self, e, by, at):
+        require(len(e["grants"]) == len(e["replaced"]), "not as many grants are made anew as are replaced")
+        for facts, id in zip(e["grants"], e["replaced"]):
+            require({**self.grant(id)["facts"], "id": facts["id"]} == facts, "a grant is not made anew as it was")
         self.end_grants(e["replaced"], "key_lost", at)
         for id in e["replaced"]:
             self.grant(id)["destroyed"] = at
@@ -976,6 +1079,19 @@ class Mandate:
         require(request["answer"] is None, "a request is answered twice")
         require(request["by"] != by, "somebody answers their own request")
         request["answer"] = said
+
+    def change_table(self, changes, grants, at):
+        """Changes of the table, and its leads' standing grants: one for each lead under each new row, as wide as it."""
+        self.change_rows(changes, at)
+        places = [(c["row"], lead) for what, c in map(variant, changes) if what == "add" for lead in self.leads]
+        require(len(grants) == len(places), "with a table come other grants than its leads'")
+        for facts, (id, lead) in zip(grants, places):
+            stands = (facts["row"], facts["member"], facts["origin"]) == (id, lead, "lead")
+            row = self.live_row(id)
+            require(stands and row, "with a table comes another grant than a lead's under a new row")
+            wide = all(facts[field] == row["terms"][field] for field in ("levels", "purposes", "term"))
+            require(wide, "a lead's standing grant is not as wide as its row")
+        self.add_grants(grants, at)
 
     def change_rows(self, changes, at):
         for change in changes:
@@ -1198,11 +1314,11 @@ def take_record(record, mandate, members, released):
     if mandate is None:
         require(outcome == "mandate", "the ledger does not begin with a mandate")
         if request is not None:
-            check_first_follows(record["verb"], ask_of(request), event)
+            check_first_follows(record["verb"], record["by"], ask_of(request), event, members)
         mandate = Mandate(record["unit"], event, record["by"], record["at"])
     elif outcome == "mandate":
         if request is not None:
-            check_follows(record["verb"], ask_of(request), event, mandate)
+            check_follows(record["verb"], record["by"], ask_of(request), event, mandate, members)
         mandate.apply(event, record["by"], record["at"])
         if request is not None and variant(event)[0] in ("released", "code_released"):
             signature = record["request"]["sig"]

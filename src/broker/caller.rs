@@ -7,7 +7,7 @@ use super::{Task, Turn, decides_itself, parse};
 use crate::api::{FORMAT, FetchAsk, Frame, NOT_CONFIRMED, Refusal, Request};
 use crate::crypto::{Signed, Topic};
 use crate::ledger::{Assurance, Outcome};
-use crate::model::{Deny, Device, Member, MemberId, Roster, SessionId, Standing, UnitId, Verb};
+use crate::model::{Deny, Device, Member, MemberId, Name, Roster, SessionId, Standing, UnitId, Verb};
 use crate::policy::{self, Scope};
 use serde::de::IgnoredAny;
 
@@ -142,6 +142,26 @@ impl Caller {
     /// The record could not be written.
     pub fn record_refused(&self, vault: &mut Vault<'_>) -> Result<Receipt, Refusal> {
         vault.record_one(Some(self), vault.roster.unit, Outcome::Refused)
+    }
+
+    /// Whether they may know who the members are.
+    pub fn may_list_members(&self) -> bool {
+        policy::reach(&self.member, Verb::MemberList, None) != Scope::Never
+    }
+
+    /// Whose records they mean by a name. Who may not list the members reads their own only, and learns by no other
+    /// name whether there is such a member.
+    ///
+    /// # Errors
+    /// Input where there is no such member, or none they may ask for.
+    pub fn member_meant(&self, vault: &Vault<'_>, name: &Name) -> Result<MemberId, Refusal> {
+        if self.may_list_members() {
+            return Ok(vault.member_named(name.as_str())?.id());
+        }
+        if self.member.name().same(name.as_str()) {
+            return Ok(self.id());
+        }
+        Err(Refusal::input("member", "is not you; you read your own records only"))
     }
 
     /// The member.

@@ -23,7 +23,7 @@ pub fn exposure(
         None => vault.mandates_for(caller.member(), caller.verb())?,
     };
     let member = match &request.ask.member {
-        Some(name) => Some(vault.member_named(name.as_str())?.id()),
+        Some(name) => Some(caller.member_meant(vault, name)?),
         None => None,
     };
     let mut all = Vec::new();

@@ -196,6 +196,10 @@ fn onward_purpose(
     ask: &FetchAsk,
 ) -> Result<Option<Onward>, Refusal> {
     let Some(member) = ask.onward else { return Ok(None) };
+    // A code is used here and now: there is no key in it to wrap to anybody, and so no purpose but the row's.
+    if caller.verb() == Verb::Code {
+        return Err(Refusal::input("onward", "a code is for a purpose of the row; none is read to grant or share it"));
+    }
     let name = vault.roster.member(member).ok_or(Refusal::NotFound)?.name().clone();
     let own_device = member == caller.id();
     if own_device {

@@ -5,7 +5,7 @@ use super::exposure;
 use super::vault::Vault;
 use crate::anchor::Change;
 use crate::api::{IncidentCloseAsk, IncidentNoteAsk, IncidentOpenAsk, IncidentView, Nothing, Refusal, Request};
-use crate::model::{Event, Incident, IncidentId, Mandate, MemberId, Phase, Text};
+use crate::model::{Event, Incident, IncidentId, Mandate, MemberId, Phase, Role, Text};
 
 /// Opens an incident: in one step, and in one transaction over every mandate it touches, locks what it reaches. From
 /// the record on every retrieval under it is denied.
@@ -57,10 +57,10 @@ pub fn note(vault: &mut Vault<'_>, caller: &Caller, request: Request<IncidentNot
     in_each(vault, caller, operator.as_ref(), incident, &Event::IncidentNoted { incident, step, text })
 }
 
-/// Closes an incident in every mandate in reach.
+/// Closes an incident in every mandate in reach. Whom it is about does not close it while anybody else can.
 ///
 /// # Errors
-/// [`Refusal::NotFound`] where it is not open.
+/// [`Refusal::NotFound`] where it is not open; input where somebody else must close it.
 pub fn close(
     vault: &mut Vault<'_>,
     caller: &Caller,
@@ -88,6 +88,9 @@ fn in_each(
         if !is_open && !frees {
             continue;
         }
+        if matches!(event, Event::IncidentClosed { .. }) {
+            check_apart(vault, caller, &mandate, id)?;
+        }
         drafts.push(vault.drafted(caller, &mut mandate, event.clone(), "incident")?);
     }
     if drafts.is_empty() {
@@ -95,6 +98,19 @@ fn in_each(
     }
     vault.record(Some(caller), drafts, Vec::new(), |_| Ok(()))?;
     Ok(())
+}
+
+/// Nobody lifts a lock from themselves while another owner, or another lead of the mandate, is there to do it. Of an
+/// owner who is alone nobody else is.
+fn check_apart(vault: &Vault<'_>, caller: &Caller, mandate: &Mandate, id: IncidentId) -> Result<(), Refusal> {
+    if mandate.incident(id).and_then(|incident| incident.facts.member) != Some(caller.id()) {
+        return Ok(());
+    }
+    let leads = vault.roster.holding(Role::Lead).filter(|member| mandate.is_lead(member.id()));
+    if vault.roster.holding(Role::Owner).chain(leads).all(|member| member.id() == caller.id()) {
+        return Ok(());
+    }
+    Err(Refusal::input("incident", "is about you: another owner or lead must close it"))
 }
 
 /// The incidents of the mandates in reach, one view for each operator.

@@ -22,7 +22,7 @@ pub fn log(vault: &mut Vault<'_>, caller: &Caller, request: Request<LogAsk>, ():
     // The roster's ledger is the agency's; who may read only some of it reads their own part.
     let own_only = scope == Scope::OwnRecords || (mandate.is_none() && scope != Scope::All);
     let member = match &ask.member {
-        Some(name) => Some(vault.member_named(name.as_str())?.id()),
+        Some(name) => Some(caller.member_meant(vault, name)?),
         None => None,
     };
     let wanted = |record: &Record| {

@@ -1,12 +1,12 @@
 //! The audit of a whole ledger: every signature, every place, the tree and the fold.
 
+use super::asked::{asks, follows_request};
 use super::cores::on_all_cores;
 use super::directory::{Admission, Directory, from_blob, open_bundle};
 use super::record::{ClockMark, Entry, Outcome, Record, RecordError};
 use super::tree::Edge;
 use crate::crypto::{Signed, Topic};
-use crate::model::{Blob, Bundle, Digest, Event, FoldError, Mandate, Roster, RosterEvent, Text, UnitId, Verb};
-use serde::Serialize;
+use crate::model::{Blob, Bundle, Digest, Event, FoldError, Mandate, Roster, RosterEvent, UnitId, Verb};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -19,8 +19,11 @@ pub enum Flaw {
     /// A record is not at its place.
     #[error("record {0} belongs to another vault, ledger or place")]
     Place(u64),
-    /// The request inside is not the member's, or asks for something else.
-    #[error("record {0} holds a request that the named member did not sign, or that asks for something else")]
+    /// The request inside is not the member's, asks for something else, or was not theirs to make.
+    #[error(
+        "record {0} holds a request that the named member did not sign, that asks for something else, or that was not \
+         theirs to make"
+    )]
     Request(u64),
     /// The state does not follow.
     #[error("record {0} does not follow from what was before: {1}")]
@@ -116,7 +119,7 @@ impl<'a> Audit<'a> {
         match (&mut self.state, &record.outcome) {
             (Audited::Empty, Outcome::Mandate(event)) => {
                 let opened = Mandate::open(self.unit, event, record.by, record.at).map_err(flaw)?;
-                if !follows_request(record, event, &opened) {
+                if !follows_request(record, event, &opened, self.directory) {
                     return Err(Flaw::Request(record.seq));
                 }
                 self.state = Audited::Mandate(Box::new(opened));
@@ -126,7 +129,7 @@ impl<'a> Audit<'a> {
                 self.state = Audited::Roster(Box::new(founded));
             }
             (Audited::Mandate(mandate), Outcome::Mandate(event)) => {
-                if !follows_request(record, event, mandate) {
+                if !follows_request(record, event, mandate, self.directory) {
                     return Err(Flaw::Request(record.seq));
                 }
                 mandate.apply(event, record.by, record.at).map_err(flaw)?;
@@ -188,72 +191,6 @@ fn check_request(record: &Record, directory: &Directory) -> bool {
         && says("member", member.to_string())
         && right_verb
         && asks_for(record, &body)
-}
-
-/// What a member's request brought about is what it asked for, and for this operator: the broker adds nothing to it.
-fn follows_request(record: &Record, event: &Event, mandate: &Mandate) -> bool {
-    let Some(request) = record.request.as_ref().filter(|_| record.by.is_some()) else { return true };
-    let Ok(body) = serde_json::from_slice::<Value>(request.unverified_bytes()) else { return false };
-    let named = |pointer: &str| {
-        let named = body.pointer(pointer).and_then(Value::as_str).unwrap_or("");
-        let whole = format!("{}@{}", mandate.operator, mandate.contract);
-        mandate.operator.same(named) || Text::parse(&whole).is_ok_and(|whole| whole.same(named))
-    };
-    let nobody = |pointer: &str| body.pointer(pointer).is_none_or(Value::is_null);
-    let operator = || named("/ask/operator");
-    let anybody = || true;
-    // Which fields are as they were asked for, and for whom it was asked.
-    let (fields, of): (&[&str], &dyn Fn() -> bool) = match (event, record.verb) {
-        (Event::Opened { .. }, Some(Verb::MandateOpen)) => {
-            (&["operator", "contract", "jurisdiction", "signed", "until"], &anybody)
-        }
-        (Event::Drafted { .. }, Some(Verb::MandateImport)) => {
-            (&["operator", "contract", "jurisdiction", "draft"], &anybody)
-        }
-        (Event::Granted { .. }, Some(Verb::Grant)) => (&["grant", "answers"], &anybody),
-        (Event::Settled { .. }, Some(Verb::MandateSettle)) => (&["because", "confirmed"], &operator),
-        (Event::Answered { .. }, Some(Verb::MandateAnswer)) => (&["questions", "reading"], &operator),
-        (Event::Activated { .. }, Some(Verb::MandateActivate)) => {
-            (&["contract", "signed", "until", "source"], &operator)
-        }
-        (Event::Permitted { .. }, Some(Verb::MandatePermit)) => (&["permission"], &operator),
-        (Event::Requested { .. }, Some(Verb::Request)) => (&["wish"], &operator),
-        (Event::RequestDenied { .. }, Some(Verb::Deny)) => (&["request", "reason"], &operator),
-        (Event::Reviewed { .. }, Some(Verb::Review)) => (&["lines"], &operator),
-        (Event::RotationAsked { .. }, Some(Verb::RotationAsk)) => (&["credential", "of"], &operator),
-        (Event::Evidenced { .. }, Some(Verb::MandateEvidence)) => (&["evidence"], &operator),
-        (Event::IncidentOpened { .. }, Some(Verb::IncidentOpen)) => {
-            (&["facts"], &|| nobody("/ask/operator") || operator())
-        }
-        (Event::IncidentNoted { .. }, Some(Verb::IncidentNote)) => {
-            (&["incident", "step", "text"], &|| nobody("/ask/operator") || operator())
-        }
-        (Event::IncidentClosed { .. }, Some(Verb::IncidentClose)) => (&["incident", "unlock", "outcome"], &anybody),
-        (Event::CredentialsAdded { .. }, Some(Verb::CredentialAdd)) => (&["credentials"], &anybody),
-        (Event::Rotated { .. }, Some(Verb::CredentialRotate)) => {
-            (&["credential", "version", "second_factor"], &anybody)
-        }
-        (Event::Amended { .. }, Some(Verb::MandateAmend))
-        | (Event::Ended { .. }, Some(Verb::MandateEnd))
-        | (Event::Closed { .. }, Some(Verb::MandateClose))
-        | (Event::Extracted, Some(Verb::Extract)) => (&[], &operator),
-        (Event::Revoked { .. }, Some(Verb::Revoke)) => (&[], &|| nobody("/ask/of") || named("/ask/of/0")),
-        (Event::Revoked { .. }, Some(Verb::MemberRemove | Verb::MemberRole | Verb::Grant)) => (&[], &anybody),
-        (Event::Shared { .. }, Some(Verb::WrapShare)) => (&["grant", "device", "items"], &anybody),
-        // `asks_for` looked at these.
-        (Event::Released { .. }, Some(Verb::Fetch)) | (Event::CodeReleased { .. }, Some(Verb::Code)) => return true,
-        _ => return false,
-    };
-    asks(&body, event, fields) && of()
-}
-
-/// Whether a request asks for these fields of what happened, each as it stands there.
-fn asks(body: &Value, happened: &impl Serialize, fields: &[&str]) -> bool {
-    // Its name, with the fields where it has any.
-    let happened = serde_json::to_value(happened).unwrap_or_default();
-    let said = happened.as_object().and_then(|named| named.values().next());
-    let field = |of: Option<&Value>, name: &str| of.and_then(|of| of.get(name)).cloned().unwrap_or_default();
-    fields.iter().all(|name| field(body.get("ask"), name) == field(said, name))
 }
 
 /// What concerns invitations and devices is what a request asked for, or the broker's own to record: keys that came in

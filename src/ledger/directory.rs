@@ -4,7 +4,7 @@
 //! signatures: root → charter (broker keys, recovery recipient) and first owner → further members.
 
 use crate::crypto::{Hasher, PublicKey, Signed, Topic, hash};
-use crate::model::{Blob, Bundle, Digest, Instant, MemberId, Role, UnitId, VaultId};
+use crate::model::{Blob, Bundle, Digest, Instant, MemberId, Name, Role, UnitId, VaultId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -209,6 +209,16 @@ impl Directory {
     /// Whether anybody vouches for this member.
     pub fn knows(&self, member: MemberId) -> bool {
         self.members.contains_key(&member)
+    }
+
+    /// What a member is called.
+    pub fn name_of(&self, member: MemberId) -> Option<Name> {
+        self.members.get(&member)?.devices.first().map(|(bundle, _)| bundle.name.clone())
+    }
+
+    /// Whether a member ever was an owner, as far as their admissions are here.
+    pub fn was_owner(&self, member: MemberId) -> bool {
+        self.members.get(&member).is_some_and(|known| known.was_owner)
     }
 
     /// Whether a device was in use at a time, as far as the roster was said here.

@@ -5,6 +5,7 @@
 //! only as a whole: every record, every member's request inside it, the tree, the checkpoint and the fold.
 //! `docs/ledger.md` is the specification from which another verifier can be written.
 
+mod asked;
 mod audit;
 mod checkpoint;
 mod cores;
@@ -14,6 +15,7 @@ mod held;
 mod record;
 mod tree;
 
+pub use asked::follows_request;
 pub use audit::{Audit, Audited, Flaw};
 pub use checkpoint::{Checkpoint, NoteError, origin};
 pub use cores::on_all_cores;

@@ -107,6 +107,7 @@ impl Mandate {
             }
             Event::Closed { retain_until } => self.phase = Phase::Closed { at, retain_until: *retain_until },
             Event::Reissued { grants, replaced } => {
+                self.check_again(grants, replaced)?;
                 self.end_grants(replaced, &Why::KeyLost, at)?;
                 for id in replaced {
                     self.grant_mut(*id)?.destroyed = Some(at);
@@ -161,7 +162,30 @@ impl Mandate {
         for change in changes {
             self.change_row(change, at)?;
         }
+        self.check_standing(changes, grants)?;
         self.add_grants(grants, at)
+    }
+
+    /// With a table come its leads' standing grants: one for each lead under each new row, as wide as the row. Nobody
+    /// else is let in on the way.
+    fn check_standing(&self, changes: &[RowChange], grants: &[GrantFacts]) -> Result<(), FoldError> {
+        let added = changes.iter().filter_map(|change| match change {
+            RowChange::Add { row, .. } => Some(*row),
+            _ => None,
+        });
+        let expected: Vec<(RowId, MemberId)> =
+            added.flat_map(|row| self.leads.iter().map(move |lead| (row, *lead))).collect();
+        let stands = |(facts, (row, lead)): (&GrantFacts, &(RowId, MemberId))| {
+            let as_wide = self.row(*row).is_some_and(|row| {
+                let terms = &row.terms;
+                (&facts.levels, &facts.purposes, facts.term) == (&terms.levels, &terms.purposes, terms.term)
+            });
+            (facts.row, facts.member, facts.origin) == (*row, *lead, GrantOrigin::Lead) && as_wide
+        };
+        if grants.len() == expected.len() && grants.iter().zip(&expected).all(stands) {
+            return Ok(());
+        }
+        Err(FoldError("with a table come its leads' standing grants under the new rows, and no other grant"))
     }
 
     /// What became of the grants under the rows that these changes touched.
@@ -386,6 +410,17 @@ impl Mandate {
             self.grants.push(Grant { facts, since: at, locked, ended: None, destroyed: None });
         }
         Ok(())
+    }
+
+    /// A grant made anew is what it replaces, by another id.
+    fn check_again(&self, grants: &[GrantFacts], replaced: &[GrantId]) -> Result<(), FoldError> {
+        let same = |(new, old): (&GrantFacts, &GrantId)| {
+            self.grant(*old).is_some_and(|old| GrantFacts { id: new.id, ..old.facts.clone() } == *new)
+        };
+        if grants.len() == replaced.len() && grants.iter().zip(replaced).all(same) {
+            return Ok(());
+        }
+        Err(FoldError("a grant is made anew as it was, and no other one"))
     }
 
     fn end_grants(&mut self, grants: &[GrantId], why: &Why, at: Instant) -> Result<(), FoldError> {

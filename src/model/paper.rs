@@ -8,6 +8,7 @@ use super::incident::{Incident, IncidentEntry, IncidentFacts};
 use super::mandate::{Mandate, Phase, Row};
 use super::settlement::{Choice, Evidence};
 use super::{CredentialId, Date, GrantId, IncidentId, Instant, MemberId, Name, RequestId, Term, Text, UnitId, Zone};
+use std::collections::HashSet;
 
 /// Texts on file are at most so many; a mandate's state is read at every retrieval.
 const REQUESTS_MAX: usize = 500;
@@ -241,9 +242,13 @@ impl Mandate {
                 grant.locked = lock;
             }
         } else {
-            // Whichever other incident is closed after it.
+            // Whichever other incident is closed after it. But what was left locked by an incident about one member is
+            // not taken over by one about everybody, or that member could free it by closing the latter.
+            let left = |incident: &&Incident| incident.closed.is_some() && incident.facts.member.is_some();
+            let left: HashSet<IncidentId> = self.incidents.iter().filter(left).map(|i| i.facts.id).collect();
             let reached = |grant: &&mut super::mandate::Grant| member.is_none_or(|member| grant.facts.member == member);
-            let locked = self.grants.iter_mut().filter(reached).filter(|grant| grant.locked.is_some());
+            let taken = |lock: IncidentId| member.is_some() || !left.contains(&lock);
+            let locked = self.grants.iter_mut().filter(reached).filter(|grant| grant.locked.is_some_and(taken));
             locked.for_each(|grant| grant.locked = Some(id));
         }
         Ok(())

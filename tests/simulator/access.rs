@@ -142,14 +142,24 @@ pub fn revoke(world: &mut World) {
 
 pub fn incident(world: &mut World) {
     let Some((by, token)) = owner(world) else { return };
-    if let Some((id, _, units)) = world.model.incident.clone() {
+    if let Some((id, whom, units)) = world.model.incident.clone() {
         let mut after = world.model.clone();
         after.incident = None;
         let grants = after.contracts.values_mut().flat_map(|contract| contract.grants.iter_mut());
         grants.for_each(|grant| grant.locked = false);
         let ask = api::IncidentCloseAsk { incident: id, unlock: true, outcome: text("found") };
         let there = units.iter().any(|unit| world.model.contracts.contains_key(unit));
-        let must = if there { Must::Do } else { Must::May };
+        // Whom it is about closes it only where nobody else could.
+        let could = |id: MemberId| {
+            let model = &world.model;
+            let leads = units.iter().filter_map(|unit| model.contracts.get(unit)).any(|c| model.leads(id, c));
+            id != by && (model.active(id) && model.is(id, Role::Owner) || leads)
+        };
+        let must = match () {
+            () if !there => Must::May,
+            () if whom == Some(by) && world.model.people.keys().any(|id| could(*id)) => Must::Refuse,
+            () => Must::Do,
+        };
         asks::<api::IncidentCloseCall>(
             world,
             by,

@@ -344,6 +344,26 @@ fn bad_input_is_a_clear_sentence_and_stores_nothing() {
     assert_eq!(records(&world), before);
 }
 
+/// To who may not list the members every name but their own says the same, and no overview tells others' names.
+#[test]
+fn a_specialist_learns_no_name_by_asking() {
+    let world = World::with_mandate();
+    world.as_member("Olga", "member role Olga --add lead").done();
+    let said = |line: &str, name: &str| {
+        let output = world.as_member("Sasha", &format!("{line} --of {name}"));
+        (output.code, output.stdout.replace(name, "X"), output.stderr.replace(name, "X"))
+    };
+    for line in ["log", "log Romashka", "exposure", "exposure Romashka", "log --json", "exposure --json"] {
+        let nobody = said(line, "Nobody");
+        assert!(nobody.0 == 7 && nobody.2.contains("your own records only"), "{line}: {nobody:?}");
+        assert_eq!([said(line, "Lena"), said(line, "Olga")], [nobody.clone(), nobody], "{line}");
+        assert_eq!(said(line, "sasha").0, 0, "{line}: their own name");
+        assert_eq!(world.as_member("Lena", &format!("{line} --of Sasha")).code, 0, "{line}: who may list the members");
+    }
+    let lacking = |member: &str| world.as_member(member, "status --json").done().json()["separation_missing"].clone();
+    assert_eq!([lacking("Sasha"), lacking("Lena")], [serde_json::json!([]), serde_json::json!(["Olga"])]);
+}
+
 /// Usage errors print themselves, so they are seen through the real program.
 fn run_for_usage(world: &World, args: &[&str]) -> (i32, String) {
     let output = Command::new(crate::support::binary())

@@ -486,6 +486,28 @@ fn an_accounts_code_is_released_and_recorded_like_a_secret() {
     assert_eq!(codes_released(&world).len(), 4);
 }
 
+/// Data keys are read onward, to grant a row or to share it with a device. A code is not: it would be released past the
+/// purposes of the row, and the record would name one that is not so.
+#[test]
+fn a_code_is_not_read_onward() {
+    let world = World::with_mandate();
+    let lena = world.program("Lena");
+    let found = lena.locate("Romashka".parse().unwrap(), "CRM".parse().unwrap(), None, false).unwrap().remove(0);
+    let item = FetchItem { credential: found.credential, version: found.version, grant: found.grant.unwrap() };
+    let ask = |onward: Option<MemberId>| {
+        let ask = FetchAsk { items: vec![item.clone()], purpose: None, onward };
+        refusal(lena.ask::<CodeCall>(Some(found.unit), None, ask))
+    };
+    for member in ["Sasha", "Lena"] {
+        let refused = ask(Some(world.identity(member).member)).unwrap_err();
+        assert!(matches!(&refused, Refusal::Input { field, .. } if field == "onward"), "{refused:?}");
+    }
+    assert_eq!(codes_released(&world).len(), 0);
+    ask(None).unwrap();
+    let told: Vec<_> = codes_released(&world).iter().map(|line| line["purpose"].clone()).collect();
+    assert_eq!(told, ["lead handling"]);
+}
+
 /// The seed of a client's account is in no answer to anybody, whatever is asked, and in no file of the vault (DESIGN.md
 /// 1.3).
 #[test]

@@ -1012,6 +1012,62 @@ fn a_lost_device_locks_everything_at_once() {
     }
 }
 
+/// Whom an incident is about does not lift its lock, by whichever way, while somebody else is there to do it.
+#[test]
+fn nobody_closes_an_incident_about_themselves() {
+    let world = World::with_mandate();
+    let fetch = || world.as_member("Lena", "fetch Romashka/CRM --field password");
+    let close = |member: &str, id: &str, more: &[&str]| {
+        world.run(member, &[&["incident", "close", id, "--outcome", "found"], more].concat())
+    };
+    let lost = incident_id(&open_incident(&world, "Olga", "--kind device_lost --of Lena"));
+    world.unlock("Lena");
+    fetch().denied("GRANT_LOCKED");
+    for more in [&[][..], &["--keep-locked"]] {
+        refused(close("Lena", &lost, more), 7, "another owner or lead must close it");
+        fetch().denied("GRANT_LOCKED");
+    }
+    close("Olga", &lost, &["--keep-locked"]).done();
+    refused(close("Lena", &lost, &[]), 7, "another owner or lead must close it");
+    // Nor by way of an incident about everybody, which its lead closes.
+    let other = incident_id(&open_incident(&world, "Lena", "--kind security_incident --operator Romashka"));
+    close("Lena", &other, &["--keep-locked"]).done();
+    close("Lena", &other, &[]).done();
+    fetch().denied("GRANT_LOCKED");
+    close("Olga", &lost, &[]).done();
+    fetch().done();
+    assert_eq!(count_of(&world, "Romashka", "incident_closed"), 4);
+    holds(&world, "Romashka");
+}
+
+/// An owner who is alone lifts the lock of their own lost device; with another owner or lead there, these do.
+#[test]
+fn an_owner_who_is_alone_closes_their_own_incident() {
+    let world = World::empty();
+    world.init("Olga");
+    world.unlock("Olga");
+    world.as_member("Olga", "member role Olga --add lead").done();
+    world.open_mandate("Olga", "Romashka");
+    let close = |member: &str, id: &str| world.run(member, &["incident", "close", id, "--outcome", "a new telephone"]);
+    let lost = || {
+        let id = incident_id(&open_incident(&world, "Olga", "--kind device_lost --of Olga"));
+        world.unlock("Olga");
+        world.as_member("Olga", "fetch Romashka/CRM --field password").denied("GRANT_LOCKED");
+        id
+    };
+    // A lead of no mandate of this is nobody who could.
+    world.add_member("Lena", "lead");
+    close("Olga", &lost()).done();
+    world.as_member("Olga", "fetch Romashka/CRM --field password").done();
+    world.add_member("Oleg", "owner");
+    world.unlock("Oleg");
+    let id = lost();
+    refused(close("Olga", &id), 7, "another owner or lead must close it");
+    close("Oleg", &id).done();
+    world.as_member("Olga", "fetch Romashka/CRM --field password").done();
+    holds(&world, "Romashka");
+}
+
 /// What two incidents hold stays held until neither does, in whichever order they are closed; what is to stay locked
 /// stays.
 #[test]

@@ -150,7 +150,7 @@ fn event_token(course: &Course, _: &Course, dice: &mut Dice) -> Option<Vec<u8>> 
     if let (Some((by, request)), Ok(written)) = (request_of(&course.ledger, at), serde_json::from_str(&event)) {
         let mut body: Value = serde_json::from_slice(request.unverified_bytes()).ok()?;
         let before = course.mandate.as_ref().filter(|_| at > 0);
-        body["ask"] = asked(&written, before, dice)?.1;
+        body["ask"] = asked(&written, before, (&course.ledger, by), dice)?.1;
         let again = ledger.device(by, dice).sign(Topic::Request, serde_json::to_vec(&body).ok()?);
         put_request(&mut ledger, at, &request, &again);
     }

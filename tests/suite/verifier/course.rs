@@ -4,9 +4,10 @@ use super::dice::Dice;
 use super::edit::{edited, with_id_of};
 use super::forge::Ledger;
 use mandatum::crypto::{Signed, Topic};
-use mandatum::ledger::{Assurance, Audited, ClockMark, Outcome, Record};
+use mandatum::ledger::{Assurance, Audited, ClockMark, Directory, Outcome, Record, follows_request};
 use mandatum::model::{
     Credential, Deny, Digest, Event, Grant, GrantOrigin, Instant, Level, Mandate, MemberId, Phase, Row, Term, Verb,
+    Zone,
 };
 use serde_json::{Value, json};
 
@@ -27,6 +28,7 @@ pub struct Course {
     pub mandate: Option<Mandate>,
     /// The ledger as it once was, with one record more that does not follow.
     pub refused: Vec<Ledger>,
+    directory: Directory,
     at: i64,
 }
 
@@ -38,7 +40,9 @@ struct Step {
 
 impl Course {
     pub fn new(dice: &mut Dice) -> Self {
-        Self { ledger: Ledger::new(dice), mandate: None, refused: Vec::new(), at: TERM.from.0 + 40 * DAY }
+        let ledger = Ledger::new(dice);
+        let directory = ledger.directory();
+        Self { ledger, mandate: None, refused: Vec::new(), directory, at: TERM.from.0 + 40 * DAY }
     }
 
     /// Grows to so many records.
@@ -72,7 +76,7 @@ impl Course {
             let by = course.ledger.people.others[0];
             let request = (Verb::Request, by, json!({"wish": wish, "operator": operator}));
             let record = course.record(Some(request), Outcome::Mandate(event), None, dice);
-            course.ledger.push(record, dice);
+            course.ledger.push(record.encode(), dice);
         }
         course.ledger.seal();
         course
@@ -82,7 +86,7 @@ impl Course {
     pub fn restart(&mut self, found: u64, dice: &mut Dice) {
         let event = Event::Restarted { known: found + 5, root: Digest([0; 32]), found };
         let record = self.record(None, Outcome::Mandate(event), None, dice);
-        self.ledger.push(record, dice);
+        self.ledger.push(record.encode(), dice);
         self.ledger.seal();
     }
 
@@ -93,7 +97,7 @@ impl Course {
         let outcome = if dice.chance(80) { Outcome::Denied(*dice.one(Deny::ALL)) } else { Outcome::Refused };
         let state = self.mandate.as_ref().filter(|_| dice.chance(20)).map(digest);
         let record = self.record(request, outcome, state, dice);
-        self.ledger.push(record, dice);
+        self.ledger.push(record.encode(), dice);
     }
 
     /// One event; where it does not follow, the ledger with it is kept aside.
@@ -114,20 +118,24 @@ impl Course {
             Some(mut mandate) => mandate.apply(&event, step.by, at).map(|()| mandate),
         };
         let request = step.by.map(|by| {
-            let (verb, ask) = asked(&written, self.mandate.as_ref(), dice).unwrap();
+            let (verb, ask) = asked(&written, self.mandate.as_ref(), (&self.ledger, by), dice).unwrap();
             (verb, by, ask)
         });
         let told = if event.changes_state() { 80 } else { 10 };
         let state = after.as_ref().ok().filter(|_| dice.chance(told)).map(digest);
-        let record = self.record(request, Outcome::Mandate(event), state, dice);
-        match after {
-            Ok(after) => {
-                self.ledger.push(record, dice);
+        let record = self.record(request, Outcome::Mandate(event.clone()), state, dice);
+        let asked_for = |after: &Mandate| {
+            let mandate = self.mandate.as_ref().unwrap_or(after);
+            follows_request(&record, &event, mandate, &self.directory)
+        };
+        match after.ok().filter(asked_for) {
+            Some(after) => {
+                self.ledger.push(record.encode(), dice);
                 self.mandate = Some(after);
             }
-            Err(_) => {
+            None => {
                 let mut refused = self.ledger.clone();
-                refused.push(record, dice);
+                refused.push(record.encode(), dice);
                 self.refused.push(refused);
             }
         }
@@ -139,9 +147,9 @@ impl Course {
         outcome: Outcome,
         state: Option<Digest>,
         dice: &mut Dice,
-    ) -> Vec<u8> {
+    ) -> Record {
         let signed = request.as_ref().map(|(verb, by, ask)| self.request(*verb, *by, ask, dice));
-        let record = Record {
+        Record {
             format: Record::FORMAT,
             vault: self.ledger.keys.vault,
             unit: self.ledger.unit,
@@ -154,8 +162,7 @@ impl Course {
             request: signed,
             outcome,
             state,
-        };
-        record.encode()
+        }
     }
 
     fn request(&self, verb: Verb, by: MemberId, ask: &Value, dice: &mut Dice) -> Signed {
@@ -188,8 +195,13 @@ fn digest(mandate: &Mandate) -> Digest {
     Audited::Mandate(Box::new(mandate.clone())).digest()
 }
 
-/// The verb an event is asked for by, and the `ask` that asks for exactly this.
-pub fn asked(event: &Value, mandate: Option<&Mandate>, dice: &mut Dice) -> Option<(Verb, Value)> {
+/// The verb an event is asked for by, and the `ask` by which this member asks for exactly this.
+pub fn asked(
+    event: &Value,
+    mandate: Option<&Mandate>,
+    (ledger, by): (&Ledger, MemberId),
+    dice: &mut Dice,
+) -> Option<(Verb, Value)> {
     let (name, fields) = match event {
         Value::String(name) => (name.as_str(), json!({})),
         Value::Object(map) => map.iter().next().map(|(name, fields)| (name.as_str(), fields.clone()))?,
@@ -229,14 +241,84 @@ pub fn asked(event: &Value, mandate: Option<&Mandate>, dice: &mut Dice) -> Optio
         return None;
     }
     let operator = mandate.map_or(json!(null), |mandate| spelled(mandate, dice));
+    if let Some(rows) = ask.get("rows").cloned() {
+        ask["rows"] = json!(written(rows.as_array()?, (&ask["signed"], &ask["until"]), dice));
+    }
     match name {
-        "opened" | "drafted" => {}
-        "code_released" => ask = json!({"items": [ask, {"credential": "another"}, 5]}),
+        "opened" | "drafted" => {
+            let lead = ask["leads"][0].as_str().and_then(|id| id.parse().ok());
+            let name =
+                lead.filter(|lead| *lead != by || dice.chance(30)).and_then(|lead| ledger.directory().name_of(lead));
+            let name = name.map(|name| if dice.chance(50) { name.folded() } else { name.to_string() });
+            ask["lead"] = json!(name);
+            if dice.chance(50) {
+                ask["zone"] = json!(null);
+            }
+        }
+        "amended" => {
+            ask = amendment(ask["changes"].as_array()?, mandate?, dice);
+            ask["operator"] = operator;
+        }
+        "code_released" => {
+            ask = json!({"items": [ask, {"credential": "another"}, 5]});
+            if dice.chance(20) {
+                ask["onward"] = json!(Some(by).filter(|_| dice.chance(30)));
+            }
+        }
         "revoked" => ask["of"] = if dice.chance(50) { json!([operator, "CRM", "Sasha"]) } else { json!(null) },
         "incident_opened" | "incident_noted" if dice.chance(50) => ask["operator"] = json!(null),
         _ => ask["operator"] = operator,
     }
     Some((verb, ask))
+}
+
+/// New rows as they are written down between these days: what is as it would be without is left out now and then.
+fn written(changes: &[Value], (from, until): (&Value, &Value), dice: &mut Dice) -> Vec<Value> {
+    let mut specs = Vec::new();
+    for row in changes.iter().map(|change| &change["add"]) {
+        let terms = &row["terms"];
+        let mut spec = json!({"system": row["system"], "category": row["category"], "platform": row["platform"],
+            "data": terms["data"], "levels": terms["levels"], "purposes": terms["purposes"], "from": terms["from"],
+            "until": terms["until"], "grant_days": terms["grant_days"]});
+        for (field, otherwise) in [("from", from), ("until", until)] {
+            if terms[field] == *otherwise && dice.chance(50) {
+                spec[field] = json!(null);
+            }
+        }
+        specs.push(spec);
+    }
+    specs
+}
+
+/// What asks for these changes of the table.
+fn amendment(changes: &[Value], mandate: &Mandate, dice: &mut Dice) -> Value {
+    let of = |kind: &str| -> Vec<Value> { changes.iter().filter_map(|change| change.get(kind)).cloned().collect() };
+    let row =
+        |change: &Value| mandate.rows.iter().find(|row| Some(row.id.to_string().as_str()) == change["row"].as_str());
+    let system = |change: &Value| row(change).map_or("?".into(), |row| row.system.to_string());
+    let last = of("until").first().map(|until| until["until"].clone());
+    let until = last.clone().unwrap_or(json!(mandate.until));
+    let mut set = Vec::new();
+    for change in of("set") {
+        let mut spec = change["terms"].clone();
+        spec["system"] = json!(if dice.chance(30) { system(&change).to_uppercase() } else { system(&change) });
+        if let Some(old) = row(&change).map(|row| serde_json::to_value(&row.terms).unwrap()) {
+            let earlier = if old["until"].as_str() < until.as_str() { &old["until"] } else { &until };
+            let left =
+                |field: &str| if ["data", "levels", "purposes"].contains(&field) { json!([]) } else { json!(null) };
+            for field in ["data", "levels", "purposes", "from", "until", "grant_days"] {
+                let otherwise = if field == "until" { earlier } else { &old[field] };
+                if spec[field] == *otherwise && dice.chance(50) {
+                    spec[field] = left(field);
+                }
+            }
+        }
+        set.push(spec);
+    }
+    let remove: Vec<String> = of("remove").iter().map(system).collect();
+    let added: Vec<Value> = changes.iter().filter(|change| change.get("add").is_some()).cloned().collect();
+    let add = written(&added, (&json!(mandate.signed), &until), dice);
+    json!({"add": add, "set": set, "remove": remove, "until": last})
 }
 
 /// The operator as people may write it.
@@ -255,7 +337,8 @@ fn spelled(mandate: &Mandate, dice: &mut Dice) -> Value {
 
 fn first(ledger: &Ledger, dice: &mut Dice) -> Step {
     let by = Some(*dice.one(&ledger.people.leads));
-    let leads: Vec<MemberId> = ledger.people.leads[..1 + dice.below(2)].to_vec();
+    // Mostly one: a request names no more.
+    let leads = if dice.chance(4) { ledger.people.leads.to_vec() } else { vec![*dice.one(&ledger.people.leads)] };
     let (operator, contract, zone) = (dice.one(OPERATORS), dice.one(CONTRACTS), dice.one(ZONES));
     let jurisdiction = *dice.one(&["ru", "eu"]);
     if dice.chance(30) {
@@ -282,9 +365,18 @@ fn terms(within: Term, dice: &mut Dice) -> Value {
     let levels = if no_level { Vec::new() } else { levels };
     let purposes = if no_purpose { Vec::new() } else { dice.some(PURPOSES) };
     let days: Value = if dice.chance(30) { json!(dice.one(&[0, 1, 30, 90, 4_000_000_000u32])) } else { json!(null) };
-    let until = *dice.one(&["2026-12-31", "2026-11-30", "2027-03-01"]);
-    json!({"data": dice.some(TEXTS), "levels": levels, "purposes": purposes, "from": "2026-01-15",
-        "until": until, "term": part_of(within, dice), "grant_days": days})
+    let term = part_of(within, dice);
+    let (from, until) = dates(term);
+    let until = if dice.chance(2) { "2027-03-01".to_owned() } else { until };
+    json!({"data": dice.some(TEXTS), "levels": levels, "purposes": purposes, "from": from, "until": until,
+        "term": term, "grant_days": days})
+}
+
+/// The first and the last day of a term in Moscow.
+fn dates(term: Term) -> (String, String) {
+    let zone = Zone::parse("Europe/Moscow").unwrap();
+    let date = |at: Instant| zone.date_of(at).unwrap().to_string();
+    (date(term.from), date(term.until.plus(-1)))
 }
 
 /// Mostly a part of a term; now and then one that is empty, or more.
@@ -306,11 +398,12 @@ fn standing(rows: &[Value], leads: &[MemberId], dice: &mut Dice) -> Vec<Value> {
     for row in rows.iter().filter_map(|row| row.get("add")) {
         for lead in leads {
             let terms = &row["terms"];
-            if dice.chance(30) {
+            if dice.chance(1) {
                 continue;
             }
+            let origin = if dice.chance(1) { "given" } else { "lead" };
             grants.push(json!({"id": dice.hex(16), "member": lead, "row": row["row"], "levels": terms["levels"],
-                "purposes": terms["purposes"], "term": terms["term"], "origin": "lead"}));
+                "purposes": terms["purposes"], "term": terms["term"], "origin": origin}));
         }
     }
     grants
@@ -618,10 +711,21 @@ fn amended(mandate: &Mandate, at: i64, dice: &mut Dice) -> Option<Value> {
             2..=4 => json!({"set": {"row": row.id, "terms": terms(mandate.term, dice)}}),
             5 => json!({"remove": {"row": row.id}}),
             _ => {
-                let term = if dice.chance(10) { TERM } else { part_of(mandate.term, dice) };
-                json!({"until": {"until": dice.one(&["2026-12-30", "2026-12-01", "2027-02-01"]), "term": term}})
+                let mut term = if dice.chance(10) { TERM } else { part_of(mandate.term, dice) };
+                if dice.chance(95) {
+                    term.from = mandate.term.from;
+                }
+                let until = if dice.chance(3) { "2027-02-01".to_owned() } else { dates(term).1 };
+                json!({"until": {"until": until, "term": term}})
             }
         });
+    }
+    // In the order in which they can be asked for, and one last day.
+    if dice.chance(96) {
+        let place =
+            |change: &Value| ["until", "set", "remove", "add"].iter().position(|kind| change.get(kind).is_some());
+        changes.sort_by_key(place);
+        changes.dedup_by(|later, earlier| later.get("until").is_some() && earlier.get("until").is_some());
     }
     let grants = standing(&changes, &mandate.leads, dice);
     // What it narrows is what the product says, most of the time.

@@ -2,7 +2,7 @@
 
 use super::dice::Dice;
 use mandatum::crypto::{PublicKey, SignKey, Signed, Topic};
-use mandatum::ledger::{Admission, Charter, Checkpoint, Edge, Entry, Extract, ExtractWriter};
+use mandatum::ledger::{Admission, Charter, Checkpoint, Directory, Edge, Entry, Extract, ExtractWriter};
 use mandatum::model::{Bundle, Digest, FIRST_DEVICE, MemberId, Name, Role, UnitId, VaultId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -134,6 +134,13 @@ impl Ledger {
         let (roles, by) = (BTreeSet::from_iter(roles.iter().copied()), by.map(|(by, _)| by));
         let admission = Admission { bundle, roles, by };
         self.admissions.push(signer.sign(Topic::Admission, serde_json::to_vec(&admission).unwrap()));
+    }
+
+    /// Whose keys are whose.
+    pub fn directory(&self) -> Directory {
+        let mut directory = Directory::new(self.root, &self.charters).unwrap();
+        self.admissions.iter().for_each(|admission| drop(directory.admit(admission).unwrap()));
+        directory
     }
 
     /// The member's key, of one of their devices.
