@@ -13,8 +13,12 @@ use rusqlite::{Connection, params};
 
 /// A vault of now that the real program serves anew for each case. Sasha holds CRM, Lena all rows.
 fn bench() -> Bench {
-    let world = World::with_mandate_before_now(3_600_000);
-    let bench = Bench::opened_by(world, serve_in, come_to_now);
+    bench_with(come_to_now)
+}
+
+/// The same, after more was done to the world.
+fn bench_with(ready: fn(&World)) -> Bench {
+    let bench = Bench::opened_by(World::with_mandate_before_now(3_600_000), serve_in, ready);
     assert_eq!(bench.after("nothing", |_| ()), None, "it works as long as nothing is changed");
     bench
 }
@@ -114,31 +118,53 @@ fn no_column_holds_a_role_or_a_date() {
 }
 
 /// A wrap of another credential put under one's own, in whole and in parts, as a member and an administrator who work
-/// together would (C2).
+/// together would: of another grant, and of another credential under the same grant, where grant, row and member are
+/// the right ones and only the place that was signed and sealed into each part tells them apart (C2).
 #[test]
 fn anothers_wrap_under_ones_own_grant_opens_nothing() {
-    let bench = bench();
+    let bench = bench_with(|world| {
+        world.as_member("Lena", "credential add Romashka/CRM/second --generate --totp-unknown").done();
+        come_to_now(world);
+    });
     let (grant, crm) = (bench.crm.grant.unwrap().bytes().to_vec(), bench.crm.credential.bytes().to_vec());
-    for parts in ["outer_wrap", "statement", "outer_wrap, statement"] {
-        let noticed = bench.after(parts, |conn| {
-            for column in parts.split(", ") {
-                let sql = format!(
-                    "UPDATE wraps SET {column} = (SELECT {column} FROM wraps WHERE credential <> ?2 LIMIT 1)
-                     WHERE grant_id = ?1 AND credential = ?2"
-                );
-                assert_eq!(conn.execute(&sql, params![grant, crm]), Ok(1));
-            }
-        });
+    let second = {
+        let sql = "SELECT credential FROM wraps WHERE grant_id = ?1 AND credential <> ?2";
+        let found = bench.connection().query_row(sql, params![grant, crm], |row| row.get::<_, Vec<u8>>(0));
+        found.expect("the grant holds two")
+    };
+    let wraps = |conn: &Connection, parts: &str, whose: &str| {
+        for column in parts.split(", ") {
+            let sql = format!(
+                "UPDATE wraps SET {column} = (SELECT {column} FROM wraps WHERE {whose} LIMIT 1)
+                 WHERE grant_id = ?1 AND credential = ?2 AND ?3 IS NOT NULL"
+            );
+            assert_eq!(conn.execute(&sql, params![grant, crm, second]), Ok(1));
+        }
+    };
+    let secret = |conn: &Connection, parts: &str| {
+        for column in parts.split(", ") {
+            let sql = format!(
+                "UPDATE secrets SET {column} = (SELECT {column} FROM secrets WHERE credential = ?1) WHERE credential = ?2"
+            );
+            assert_eq!(conn.execute(&sql, params![second, crm]), Ok(1));
+        }
+    };
+    let of_another_grant = "grant_id <> ?1 AND credential <> ?2 AND credential <> ?3";
+    let of_the_same = "grant_id = ?1 AND credential = ?3";
+    for whose in [of_another_grant, of_the_same] {
+        for parts in ["outer_wrap", "statement", "outer_wrap, statement"] {
+            let noticed = bench.after(parts, |conn| wraps(conn, parts, whose));
+            assert!(noticed.is_some(), "{parts} of {whose}");
+        }
+    }
+    // And the other secret, in parts and as a whole, under the name of what was granted.
+    for parts in ["ct", "rec", "statement", "ct, rec, statement"] {
+        let noticed = bench.after(parts, |conn| secret(conn, parts));
         assert!(noticed.is_some(), "{parts}");
     }
-    // And the other secret as a whole, under the name of what was granted.
-    let noticed = bench.after("a whole secret", |conn| {
-        for column in ["ct", "rec", "statement"] {
-            let sql = format!(
-                "UPDATE secrets SET {column} = (SELECT {column} FROM secrets WHERE credential <> ?1) WHERE credential = ?1"
-            );
-            assert_eq!(conn.execute(&sql, [&crm]), Ok(1));
-        }
+    let noticed = bench.after("all of it", |conn| {
+        secret(conn, "ct, rec, statement");
+        wraps(conn, "outer_wrap, statement", of_the_same);
     });
     assert!(noticed.is_some());
 }
