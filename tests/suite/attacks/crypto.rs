@@ -1,5 +1,6 @@
 //! Keys that are used for something else, numbers that repeat, and the formats of others.
 
+use crate::faults::skip;
 use crate::matrix::{Place, Voice, asked};
 use crate::support::World;
 use mandatum::agent::{Key, SignKey, System, Topic};
@@ -93,8 +94,7 @@ fn a_ciphertext_has_one_key() {
 #[test]
 fn stock_age_opens_a_members_wrap() {
     if Command::new("age").arg("--version").output().is_err() {
-        eprintln!("SKIPPED, NOTHING PROVEN: age is not installed");
-        return;
+        return skip("age is not installed");
     }
     let world = World::with_mandate();
     let [lena, sasha] = ["Lena", "Sasha"].map(|name| Voice::of(&world, name));

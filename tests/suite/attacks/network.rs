@@ -1,6 +1,7 @@
 //! Whoever stands on the line, or hopes that the program calls out.
 
 use super::real::{Served, an_hour_ago, come_to_now};
+use crate::faults::skip;
 use crate::matrix::{Place, Voice, asked};
 use crate::support::World;
 use mandatum::api::{FetchCall, Frame, Gate, Refusal};
@@ -83,8 +84,7 @@ fn garbage_at_the_door_is_cut_off() {
 #[test]
 fn nothing_is_fetched_for_an_address() {
     if Command::new("strace").arg("--version").output().is_err() {
-        eprintln!("SKIPPED, NOTHING PROVEN: strace is not installed");
-        return;
+        return skip("strace is not installed");
     }
     let world = an_hour_ago();
     come_to_now(&world);

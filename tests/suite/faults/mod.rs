@@ -49,10 +49,12 @@ fn spread<T>(all: Vec<T>, sample: usize) -> Vec<T> {
     chosen.into_iter().map(|(_, item)| item).collect()
 }
 
-/// Says so, past the test runner, where something is missing.
+/// Says so, past the test runner, where something is missing; where `MANDATUM_TEST_NO_SKIP` is set, that is a failure.
+#[track_caller]
 pub fn skip(what: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "SKIPPED, NOTHING PROVEN: {what}");
+    assert!(std::env::var_os("MANDATUM_TEST_NO_SKIP").is_none(), "nothing may be skipped: {what}");
 }
 
 /// A vault of today. Lena leads; Sasha is granted CRM; both and Olga are unlocked for the real program.

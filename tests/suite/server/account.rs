@@ -1,5 +1,6 @@
 //! The real binary as another account, over its socket: the broker is `nobody`, the member is who runs the tests.
 
+use crate::faults::skip;
 use crate::support::World;
 use mandatum::model::Clock;
 use std::io::{BufRead, BufReader};
@@ -17,7 +18,7 @@ fn can_become_nobody() -> bool {
     let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let setpriv = Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !root || !setpriv {
-        eprintln!("SKIPPED: running the broker as another account needs root and 'setpriv'");
+        skip("running the broker as another account needs root and 'setpriv'");
     }
     root && setpriv
 }
