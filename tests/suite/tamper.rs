@@ -889,16 +889,16 @@ fn a_release_that_nobody_asked_for_does_not_pass() {
 // ---- a broker that answers falsely ----
 
 /// Sasha's program in front of a gate that lies.
-struct Lied {
-    world: World,
-    gate: Arc<Between>,
+pub struct Lied {
+    pub world: World,
+    pub gate: Arc<Between>,
     sasha: Program,
     crm: Located,
     password: String,
 }
 
 impl Lied {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let world = World::with_mandate();
         let gate = Arc::new(Between::default());
         *gate.real.lock().unwrap() = Some(world.gate());
@@ -910,7 +910,7 @@ impl Lied {
     }
 
     /// What the program makes of an answer that was changed.
-    fn fetch(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Result<String, AgentError> {
+    pub fn fetch(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Result<String, AgentError> {
         self.gate.lie(move |verb, answer| {
             if verb == Verb::Fetch {
                 edit(answer)
