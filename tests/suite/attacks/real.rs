@@ -3,7 +3,7 @@
 use crate::faults::skip;
 use crate::server::http::made_tls;
 use crate::server::standby::Process;
-use crate::support::{PASSPHRASE, World, binary};
+use crate::support::{PASSPHRASE, World, binary, homes};
 use crate::tamper::Between;
 use mandatum::agent::{Profile, RemoteGate};
 use mandatum::api::{Frame, Gate, Hello, Joining, Refusal};
@@ -93,7 +93,7 @@ impl World {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.path("home"))
+            .envs(homes(self.dir.path()))
             .env("MANDATUM_VAULT", self.path("remote"))
             .env("MANDATUM_STATE", self.path("remote-state"))
             .env("MANDATUM_MEMBER", member)

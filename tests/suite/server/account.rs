@@ -134,6 +134,9 @@ fn a_broker_of_another_account_is_a_second_party() {
     world.as_member("Lena", "fetch Romashka/CRM --json").done();
     let status = world.as_member("Lena", "status --json").done().json();
     assert_eq!(status["assurance"], "account");
+    let log = world.as_member("Lena", "log Romashka --json").done().json();
+    let released = log["lines"].as_array().unwrap().iter().rfind(|line| line["event"] == "released");
+    assert_eq!(released.unwrap()["record"]["assurance"], "account", "{released:?}");
 
     // A second one finds the first and leaves it alone; what nobody listens at any more is replaced.
     let second = Command::new("setpriv")
