@@ -1,7 +1,7 @@
 //! A PostgreSQL server of the tests' own: made from the installed programs, in a directory of its own, as an account
 //! without rights, and gone when the test process is, however that ends.
 
-use crate::faults::skip;
+use crate::skip::skip;
 use postgres::{Client, NoTls};
 use std::cell::Cell;
 use std::net::TcpListener;

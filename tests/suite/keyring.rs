@@ -1,6 +1,6 @@
 //! The epoch key in the operating system's keyring: where one answers, or where `MANDATUM_TEST_KEYRING` demands it.
 
-use crate::faults::skip;
+use crate::skip::skip;
 use crate::support::World;
 use mandatum::anchor::{EpochKeys, OsKeys, Slot};
 use mandatum::crypto::{Key, System};

@@ -3,9 +3,10 @@
 //! Most of it needs root, since nobody else may look at all; where something is missing the test says so loudly and
 //! proves nothing.
 
-use crate::faults::{Bench, FETCH, skip};
+use crate::faults::{Bench, FETCH};
 use crate::matrix::Voice;
 use crate::secrecy::Needles;
+use crate::skip::skip;
 use crate::support::PASSPHRASE;
 use mandatum::agent::{Key, Profile, RemoteGate};
 use mandatum::api::{FetchAsk, FetchCall, FetchItem, LocateAsk, LocateCall};

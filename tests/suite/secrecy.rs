@@ -1,6 +1,6 @@
 //! What a thief of the files learns: nothing that is worth reading.
 
-use crate::faults::skip;
+use crate::skip::skip;
 use crate::support::{PASSPHRASE, World};
 use crate::tamper::home;
 use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};

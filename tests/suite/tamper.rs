@@ -855,7 +855,7 @@ fn a_release_that_nobody_asked_for_does_not_pass() {
             "one secret more",
             Box::new(|record| {
                 let (mut items, purpose) = released(record);
-                items.push(items[0].clone());
+                items.push(items[0]);
                 items[1].credential.0[0] ^= 1;
                 with_outcome(record, Event::Released { items, purpose })
             }),

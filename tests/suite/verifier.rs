@@ -18,7 +18,7 @@ mod edit;
 #[path = "verifier/forge.rs"]
 mod forge;
 
-use crate::faults::skip;
+use crate::skip::skip;
 use changes::CHANGES;
 use course::Course;
 use dice::Dice;

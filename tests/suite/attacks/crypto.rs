@@ -1,7 +1,7 @@
 //! Keys that are used for something else, numbers that repeat, and the formats of others.
 
-use crate::faults::skip;
 use crate::matrix::{Place, Voice, asked};
+use crate::skip::skip;
 use crate::support::World;
 use mandatum::agent::{Key, SignKey, System, Topic};
 use mandatum::api::{FetchAnswer, FetchCall};

@@ -1,8 +1,8 @@
 //! Files and texts that were made to hurt.
 
 use super::real::{Served, an_hour_ago, come_to_now};
-use crate::faults::skip;
 use crate::matrix::{Voice, asked};
+use crate::skip::skip;
 use crate::support::{PASSPHRASE, World, binary, copy_dir};
 use crate::tamper::extract_of;
 use mandatum::agent::{Seed, Topic};

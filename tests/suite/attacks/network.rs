@@ -1,8 +1,8 @@
 //! Whoever stands on the line, or hopes that the program calls out.
 
 use super::real::{Served, an_hour_ago, come_to_now};
-use crate::faults::skip;
 use crate::matrix::{Place, Voice, asked};
+use crate::skip::skip;
 use crate::support::World;
 use mandatum::api::{FetchCall, Frame, Gate, Refusal};
 use mandatum::model::Verb;

@@ -1,8 +1,8 @@
 //! The real program at work: as the broker of a vault, and as a member's command before a broker that lies.
 
-use crate::faults::skip;
 use crate::server::http::made_tls;
 use crate::server::standby::Process;
+use crate::skip::skip;
 use crate::support::{PASSPHRASE, World, binary, homes};
 use crate::tamper::Between;
 use mandatum::agent::{Profile, RemoteGate};

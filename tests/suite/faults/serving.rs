@@ -1,6 +1,7 @@
 //! A broker that serves while its disk fails: what it holds in memory after a failed sync is not believed.
 
-use super::{Bench, skip, spread};
+use super::{Bench, spread};
+use crate::skip::skip;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

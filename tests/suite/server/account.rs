@@ -1,6 +1,6 @@
 //! The real binary as another account, over its socket: the broker is `nobody`, the member is who runs the tests.
 
-use crate::faults::skip;
+use crate::skip::skip;
 use crate::support::World;
 use mandatum::model::Clock;
 use std::io::{BufRead, BufReader};

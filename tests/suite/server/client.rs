@@ -3,8 +3,8 @@
 //! Needs Python with the package `cryptography`; without it the test says so loudly and proves nothing.
 
 use super::{Server, remote_world};
-use crate::faults::skip;
 use crate::openapi::page;
+use crate::skip::skip;
 use crate::support::World;
 use serde_json::Value;
 use std::process::{Command, Output};
