@@ -19,6 +19,8 @@ mod openbao;
 #[path = "../figures/report.rs"]
 #[allow(dead_code, reason = "the other benchmark uses more of it")]
 mod report;
+#[path = "../../tests/suite/skip.rs"]
+mod skip;
 
 use mandatum::agent::{Identity, Profile, Program, RemoteGate, System, Topic};
 use mandatum::anchor::{FileKeys, Home, RealDisk};

@@ -101,6 +101,7 @@ fn at_a_real_authorization_server() {
 fn skipped(missing: &str) {
     let line = format!("\n*** SKIPPED: revocation at a real OAuth server: {missing} ***\n");
     let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    assert!(std::env::var_os("MANDATUM_TEST_NO_SKIP").is_none(), "nothing may be skipped: {missing}");
 }
 
 /// A platform with both probes. `revoke` answers a revocation and says whether the token dies by it.

@@ -1,6 +1,7 @@
 //! A PostgreSQL server of the tests' own: made from the installed programs, in a directory of its own, as an account
 //! without rights, and gone when the test process is, however that ends.
 
+use crate::skip::skip;
 use postgres::{Client, NoTls};
 use std::cell::Cell;
 use std::net::TcpListener;
@@ -56,7 +57,7 @@ impl Cluster {
     pub fn start(settings: &[&str]) -> Option<Self> {
         let Some(bin) = programs() else {
             assert!(std::env::var_os("MANDATUM_TEST_POSTGRES").is_none(), "PostgreSQL's server must be installed here");
-            eprintln!("SKIPPED, NOTHING PROVEN: PostgreSQL's server (initdb, postgres) is not installed");
+            skip("PostgreSQL's server (initdb, postgres) is not installed");
             return None;
         };
         let mut cluster = Self::at(bin, settings);

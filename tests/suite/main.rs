@@ -25,6 +25,7 @@ mod restore;
 mod rules;
 mod secrecy;
 mod server;
+mod skip;
 mod story;
 mod support;
 mod tamper;

@@ -53,11 +53,17 @@ impl Voice {
 
     /// The same at another gate.
     pub fn at(gate: &dyn Gate, world: &World, name: &str) -> Self {
+        Self::stepped_up(gate, world, name).0
+    }
+
+    /// And what the code that began the session is good for besides: one sensitive request.
+    pub fn stepped_up(gate: &dyn Gate, world: &World, name: &str) -> (Self, Nonce) {
         let mut voice = Self { identity: world.identity(name), session: None };
         let unlock = with_code::<UnlockCall>(UnlockAsk { for_ms: 8 * 3_600_000 }, &world.fresh_code(name));
         let answer = voice.send(gate, &unlock, None).unwrap();
-        voice.session = Some(serde_json::from_slice::<UnlockAnswer>(&answer).unwrap().session);
-        voice
+        let UnlockAnswer { session, step_up, .. } = serde_json::from_slice(&answer).unwrap();
+        voice.session = Some(session);
+        (voice, step_up)
     }
 
     pub fn id(&self) -> MemberId {
@@ -405,6 +411,15 @@ fn expected(person: Person, verb: Verb, target: Target) -> Answer {
     }
 }
 
+/// What is said to somebody who has nothing to do with B, whatever they ask of it.
+pub fn refusal_at_b(person: Person, verb: Verb) -> Refusal {
+    match expected(person, verb, Target::B) {
+        Answer::RoleForbids => Deny::RoleForbids.into(),
+        Answer::NotThere => Refusal::NotFound,
+        Answer::Done => panic!("{person:?} may {verb}"),
+    }
+}
+
 /// The vault of the matrix, kept in two states that every cell can begin from.
 pub struct Stage {
     pub world: World,
@@ -595,11 +610,7 @@ impl Stage {
         let mut stage = self;
         let gate = stage.world.gate();
         stage.keep(ACTIVE);
-        for (lead, place) in [("Lena", &stage.place_of_a), ("Larisa", &stage.place_of_b)] {
-            let facts = incident(place.incident, stage.world.clock.now());
-            let ask = IncidentOpenAsk { operator: Some(place.operator.clone()), facts };
-            stage.voices[lead].ask::<IncidentOpenCall>(&*gate, None, ask).unwrap();
-        }
+        stage.open_incidents(&*gate);
         stage.keep(INCIDENT);
         drop(gate);
         stage.copy(&stage.world.path(ACTIVE), stage.world.dir.path());
@@ -619,6 +630,15 @@ impl Stage {
         stage.codes = Person::ALL.iter().map(|person| (person.name(), stage.world.fresh_code(person.name()))).collect();
         stage.at = stage.world.clock.now().0;
         stage
+    }
+
+    /// One in each mandate.
+    pub fn open_incidents(&self, gate: &dyn Gate) {
+        for (lead, place) in [("Lena", &self.place_of_a), ("Larisa", &self.place_of_b)] {
+            let facts = incident(place.incident, self.world.clock.now());
+            let ask = IncidentOpenAsk { operator: Some(place.operator.clone()), facts };
+            self.voices[lead].ask::<IncidentOpenCall>(gate, None, ask).unwrap();
+        }
     }
 
     fn keep(&self, name: &str) {
@@ -987,29 +1007,83 @@ fn every_cell_of_the_matrix_is_as_the_design_says() {
     assert!(wrong.is_empty(), "{} cells:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Ids of a mandate that is not one's own, smuggled into one's own, answer as ids that were made up (C1, C3).
+/// Ids of a mandate that is not one's own, each for itself in a request that is otherwise about one's own, answer as ids
+/// that were made up (C1, C3).
 #[test]
 fn ids_of_another_mandate_are_as_if_made_up() {
+    type Swap = (&'static str, fn(&mut Place, &Place));
+    const IDS: [Swap; 6] = [
+        ("row", |place, of| (place.row, place.empty_row) = (of.row, of.empty_row)),
+        ("credential", |place, of| place.credential = of.credential),
+        ("grants", |place, of| {
+            let foreign = *of.grants.values().next().unwrap();
+            place.grants.values_mut().for_each(|grant| *grant = foreign);
+        }),
+        ("given grants", |place, of| place.given.clone_from(&of.given)),
+        ("request", |place, of| place.request = of.request),
+        ("incident", |place, of| place.incident = of.incident),
+    ];
     let stage = Stage::build();
-    stage.restore(ACTIVE);
-    let gate = stage.world.gate();
-    let own =
-        |ids: &Place| Place { operator: stage.place_of_a.operator.clone(), unit: stage.place_of_a.unit, ..ids.clone() };
-    let (smuggled, made_up) = (own(&stage.place_of_b), own(&stage.nowhere));
-    let before = ledgers(&stage.world);
-    for person in [Person::LeadOfA, Person::SpecialistInA] {
-        let by_id =
-            [Verb::CredentialAdd, Verb::CredentialRotate, Verb::Recipients, Verb::Grant, Verb::Fetch, Verb::Code];
-        for verb in by_id.into_iter().filter(|verb| person.right(*verb) != Right::No) {
-            let answer =
-                |place| stage.voices[person.name()].send(&*gate, &stage.well_formed(person, verb, Some(place)), None);
-            let refusal = answer(&made_up).unwrap_err();
-            assert_eq!(answer(&smuggled), Err(refusal), "{person:?} {verb}");
+    let nowhere = Place { given: vec![GrantId([0xee; 16]); stage.place_of_b.given.len()], ..stage.nowhere.clone() };
+    let mut tried: BTreeMap<&str, BTreeSet<Verb>> = BTreeMap::new();
+    for (state, verbs) in [
+        (
+            ACTIVE,
+            vec![
+                Verb::CredentialAdd,
+                Verb::CredentialRotate,
+                Verb::Recipients,
+                Verb::Grant,
+                Verb::WrapShare,
+                Verb::Review,
+                Verb::Deny,
+                Verb::RotationAsk,
+                Verb::Fetch,
+                Verb::Code,
+            ],
+        ),
+        (INCIDENT, vec![Verb::IncidentNote]),
+    ] {
+        stage.restore(state);
+        let gate = stage.world.gate();
+        let before = ledgers(&stage.world);
+        for person in [Person::LeadOfA, Person::SpecialistInA] {
+            for verb in verbs.iter().copied().filter(|verb| person.right(*verb) != Right::No) {
+                let own = stage.well_formed(person, verb, Some(&stage.place_of_a));
+                for (id, swap) in IDS {
+                    let [smuggled, made_up] = [&stage.place_of_b, &nowhere].map(|other| {
+                        let mut place = stage.place_of_a.clone();
+                        swap(&mut place, other);
+                        stage.well_formed(person, verb, Some(&place))
+                    });
+                    // Where the verb's question holds that id.
+                    if smuggled.ask == own.ask {
+                        continue;
+                    }
+                    let answer = |asked| stage.voices[person.name()].send(&*gate, asked, None);
+                    let refusal = answer(&made_up).unwrap_err();
+                    assert_eq!(answer(&smuggled), Err(refusal), "{person:?} {verb}: {id}");
+                    tried.entry(id).or_default().insert(verb);
+                }
+            }
+        }
+        let after = ledgers(&stage.world);
+        for unit in [stage.place_of_a.unit, stage.place_of_b.unit] {
+            assert!(before[&unit] == after[&unit], "something was left in {unit}");
         }
     }
-    let after = ledgers(&stage.world);
-    for unit in [stage.place_of_a.unit, stage.place_of_b.unit] {
-        assert_eq!(before[&unit], after[&unit]);
+    let held: BTreeMap<&str, usize> = tried.iter().map(|(id, verbs)| (*id, verbs.len())).collect();
+    let expected = [("row", 3), ("credential", 5), ("grants", 3), ("given grants", 1), ("request", 1), ("incident", 1)];
+    assert_eq!(held, expected.into(), "{tried:?}");
+
+    // A secret's fingerprint is the asker's: of another's mandate it tells that some operator has the same, and no more.
+    stage.restore(ACTIVE);
+    let (gate, place) = (stage.world.gate(), &stage.place_of_a);
+    let ask = ReuseAsk { tags: vec![stage.place_of_b.tag] };
+    let lines = stage.voices["Lena"].ask::<ReuseCall>(&*gate, Some(place.unit), ask).unwrap();
+    assert!(!lines.is_empty());
+    for line in lines {
+        assert!(line.other_operator && line.operator.is_none() && line.system.is_none(), "{line:?}");
     }
 }
 
@@ -1321,6 +1395,40 @@ pub fn keeps_grants_apart(world: &World, gate: &dyn Gate) {
         ask(&sasha, &sasha, verb).unwrap();
     }
     assert_eq!(releases(), 3);
+}
+
+/// One's own grant releases nothing but what lies under its row: with another row's credential it is answered as if
+/// there were no such thing, and nothing is recorded as released (C2, C3).
+#[test]
+fn a_grant_is_good_for_its_own_row_alone() {
+    let world = World::with_mandate();
+    let [lena, sasha] = ["Lena", "Sasha"].map(|name| Voice::of(&world, name));
+    let gate = world.gate();
+    let place = Place::of(&*gate, &lena, "Romashka", "Sasha");
+    let locate = LocateAsk { operator: text("Romashka"), system: text("Bot"), credential: None, all: false };
+    let bot = lena.ask::<LocateCall>(&*gate, None, locate).unwrap().remove(0);
+    let releases = || {
+        let all = LogAsk { operator: Some(text("Romashka")), member: None, since: None, denied: false };
+        let lines = lena.ask::<LogCall>(&*gate, None, all).unwrap().lines;
+        lines.iter().filter(|line| line.event == "released" || line.event == "code_released").count()
+    };
+    let before = releases();
+    let of_row = |voice: &Voice, credential, purpose: Option<&str>| {
+        let item = FetchItem { credential, version: 1, grant: place.grant(voice.id()) };
+        let ask = || FetchAsk { items: vec![item.clone()], purpose: purpose.map(text), onward: None };
+        let verbs = [asked::<FetchCall>, asked::<CodeCall>];
+        verbs.map(|verb| voice.send(&*gate, &verb(Some(place.unit), ask(), &()), None).map(drop))
+    };
+    for purpose in [None, Some("answers"), Some("lead handling")] {
+        assert_eq!(of_row(&sasha, bot.credential, purpose), [(); 2].map(|()| Err(Refusal::NotFound)), "{purpose:?}");
+    }
+    // Who holds both rows is told to look again.
+    for answer in of_row(&lena, bot.credential, Some("answers")) {
+        assert!(matches!(answer, Err(Refusal::Input { .. })), "{answer:?}");
+    }
+    assert_eq!(releases(), before);
+    assert_eq!(of_row(&sasha, place.credential, None), [Ok(()), Ok(())], "the right one beside it");
+    assert_eq!(releases(), before + 2);
 }
 
 /// Who reads many secrets in one request names each of them in one record, and only a lead does so, to grant a row

@@ -1,8 +1,11 @@
 //! What a thief of the files learns: nothing that is worth reading.
 
+use crate::skip::skip;
 use crate::support::{PASSPHRASE, World};
+use crate::tamper::home;
 use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use mandatum::agent::{Identity, Key, Secret, Seed, open_kit};
+use mandatum::anchor::{Anchor, EpochKeys, FileKeys, Slot};
 use mandatum::crypto::{
     AgeKey, Context, Ctx, Signed, Statement, derive_outer_key, derive_subkey, hash, open, open_exact, open_note,
 };
@@ -266,6 +269,65 @@ fn nothing_readable_lies_on_disk() {
     search();
     closing_part(&world);
     search();
+}
+
+/// Every key that only anchor and epoch-key file may hold, as they are now: the epoch key, of each grant and ledger, the
+/// broker's own seeds, second factors.
+fn keys_of_the_broker(world: &World) -> BTreeMap<String, Vec<u8>> {
+    let (epoch, key) = FileKeys::new(world.path("epoch-key")).read(Slot::Current).unwrap().unwrap();
+    let mut keys = BTreeMap::from([(format!("epoch key {epoch}"), key.expose().to_vec())]);
+    let mut anchor = Anchor::open(&home(world)).unwrap();
+    for unit in anchor.units() {
+        let segment = anchor.segment(unit).unwrap().unwrap();
+        let of_unit = [
+            ("state key", &segment.state_key),
+            ("next state key", &segment.next_state_key),
+            ("evidence key", &segment.evidence_key),
+        ];
+        let named = |(name, key): (&str, &Option<Key>)| {
+            key.as_ref().map(|key| (format!("{name} of {unit} in {epoch}"), key.expose().to_vec()))
+        };
+        keys.extend(of_unit.into_iter().filter_map(named));
+        keys.extend(segment.grants.iter().map(|(id, key, _)| (format!("key of grant {id}"), key.expose().to_vec())));
+    }
+    let core = anchor.core();
+    let own = [("record", &core.record_key), ("checkpoint", &core.checkpoint_key), ("label", &core.label_key)];
+    keys.extend(own.map(|(name, key)| (format!("{name} key"), key.expose().to_vec())));
+    keys.extend(core.factors.iter().map(|factor| (format!("factor of {}", factor.member), factor.seed.to_vec())));
+    keys
+}
+
+/// Keys of grants, ledgers and epochs, the broker's own and its members' second factors stand in no file of vault, state
+/// or backup: not while they live, not after they were revoked, not in what a rotation leaves (A9, A11).
+#[test]
+fn no_key_of_the_broker_stands_in_a_file() {
+    let world = World::with_mandate();
+    let mut keys = keys_of_the_broker(&world);
+    let first = keys.len();
+    let search = |keys: &BTreeMap<String, Vec<u8>>| {
+        let needles = Needles::of(keys.iter().map(|(name, key)| (name.as_str(), key.clone())));
+        ["vault", "state"].iter().for_each(|dir| assert_nothing_found(&needles, &world.path(dir)));
+        needles
+    };
+    search(&keys);
+    world.as_member("Lena", "grant Sasha Romashka/Bot --level reply").done();
+    keys.extend(keys_of_the_broker(&world));
+    world.as_member("Lena", "revoke Sasha Romashka/CRM").done();
+    keys.extend(keys_of_the_broker(&world));
+    world.as_member("Lena", "revoke Sasha Romashka/Bot").done();
+    keys.extend(keys_of_the_broker(&world));
+    let count = |what: &str| keys.keys().filter(|name| name.starts_with(what)).count();
+    // One key of an epoch before and after each revocation; Lena's four rows and Sasha's two.
+    assert_eq!((count("epoch key"), count("key of grant"), count("factor")), (3, 6, 3), "{:?}", keys.keys());
+    assert!(keys.len() > first + 3 && count("evidence key") > 1 && count("state key") > 1);
+    let needles = search(&keys);
+    world.as_member("Olga", &format!("backup {}", world.path("backup.db").display())).done();
+    search(&keys);
+    assert_eq!(needles.found_in(&fs::read(world.path("backup.db")).unwrap()), Vec::<&str>::new());
+    // The search finds what does stand there: the vault's id in the anchor, and the last epoch's key in its own file.
+    let id = Needles::of([("id", world.identity("Olga").vault.bytes().to_vec())]);
+    assert!(files_under(&world.path("state")).values().any(|bytes| !id.found_in(bytes).is_empty()));
+    assert_eq!(needles.found_in(&fs::read(world.path("epoch-key")).unwrap()).len(), 1);
 }
 
 /// An extract is readable, and of another operator it holds nothing: no name, no system, no account, no id.
@@ -595,7 +657,7 @@ fn directories_of_others_are_refused() {
             fetch().ended(7);
             std::os::unix::fs::chown(&dir, Some(0), None).unwrap();
         } else {
-            eprintln!("SKIPPED: only root can give a directory to another account");
+            skip("only root can give a directory to another account");
         }
         fetch().done();
     }

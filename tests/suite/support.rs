@@ -499,6 +499,15 @@ impl Kept {
     }
 }
 
+/// Where a program that is started below a directory may leave anything of its own: nothing is to be found there.
+pub fn homes(dir: &Path) -> [(&'static str, PathBuf); 3] {
+    let homes = [("HOME", "home"), ("TMPDIR", "tmp"), ("XDG_CACHE_HOME", "cache")];
+    homes.map(|(variable, name)| {
+        std::fs::create_dir_all(dir.join(name)).unwrap();
+        (variable, dir.join(name))
+    })
+}
+
 /// Copies a directory with everything in it.
 pub fn copy_dir(from: &Path, to: &Path) {
     let _ = std::fs::remove_dir_all(to);

@@ -4,7 +4,7 @@ use crate::support::{World, copy_dir};
 use mandatum::agent::{AgentError, Identity, Program, Secret, Seed, SignKey, System, Topic};
 use mandatum::anchor::{Anchor, FileKeys, Home, RealDisk};
 use mandatum::api::{
-    ExtractCall, Frame, Gate, Hello, Host as _, Located, NameAsk, Nothing, Places, Refusal, VerifyCall,
+    ExtractCall, Frame, Gate, Hello, Host as _, Located, NameAsk, Nothing, Places, Refusal, Request, VerifyCall,
 };
 use mandatum::crypto::{Ctx, Key, Signed, Statement, commitment, hash, wrap_inner};
 use mandatum::host::SystemClock;
@@ -12,7 +12,7 @@ use mandatum::ledger::{
     Admission, Charter, Checkpoint, Edge, Entry, Outcome, Record, append, from_blob, inclusion_proof, recipient_digest,
     root, to_blob, verify_extract,
 };
-use mandatum::model::{Blob, Clock, Deny, Digest, Event, Name, Role, Text, UnitId, Verb};
+use mandatum::model::{Blob, Clock, Deny, Digest, Event, Name, Nonce, Role, Text, UnitId, Verb};
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::{Value, json};
@@ -107,6 +107,8 @@ pub struct Bench {
     pub sasha: Program,
     olga: Program,
     pub crm: Located,
+    /// What Sasha was not granted, as his program would ask for it with the grant he has.
+    foreign: Located,
     password: String,
     files: BTreeMap<PathBuf, Vec<u8>>,
 }
@@ -141,7 +143,10 @@ impl Bench {
             program
         };
         let (sasha, olga) = (program("Sasha"), program("Olga"));
-        let crm = sasha.locate(text("Romashka"), text("CRM"), None, false).unwrap().remove(0);
+        // The one without a name, also where the row has others.
+        let crm = sasha.locate(text("Romashka"), text("CRM"), Some(Text::default()), false).unwrap().remove(0);
+        let bot = program("Lena").locate(text("Romashka"), text("Bot"), None, false).unwrap().remove(0);
+        let foreign = Located { grant: crm.grant, ..bot };
         *gate.real.lock().unwrap() = None;
         let database = dir.path().join("vault/vault.db");
         Connection::open(&database).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
@@ -150,7 +155,7 @@ impl Bench {
             files.insert(file.clone(), fs::read(file).unwrap());
         }
         read_state(&state, &mut files);
-        Self { world, dir, gate, open, sasha, olga, crm, password, files }
+        Self { world, dir, gate, open, sasha, olga, crm, foreign, password, files }
     }
 
     pub fn database(&self) -> PathBuf {
@@ -207,18 +212,20 @@ impl Bench {
     /// What the vault says of its database as it is now: `None` where nothing was noticed.
     ///
     /// # Panics
-    /// Where anything else than the right secret and the right code is released.
+    /// Where anything else than the right secret and the right code is released, or anything to whom it was not granted.
     pub fn notices(&self, case: &str) -> Option<String> {
         let tried = catch_unwind(AssertUnwindSafe(|| {
+            let foreign = self.sasha.fetch(&self.foreign, Some(text("answers"))).is_ok();
             let fetched = self.sasha.fetch(&self.crm, None);
             let fetched = fetched.map(|f| f.fields.field("password").unwrap().expose_str().unwrap().to_owned());
             let code = self.sasha.code(&self.crm, None);
             // What is refused is found already.
             let both = fetched.is_ok() && code.is_ok();
             let verified = both.then(|| self.olga.ask::<VerifyCall>(None, None, Nothing {})).transpose();
-            (fetched, code, verified)
+            (fetched, code, verified, foreign)
         }));
-        let (fetched, code, verified) = tried.unwrap_or_else(|_| panic!("{case}: it panicked"));
+        let (fetched, code, verified, foreign) = tried.unwrap_or_else(|_| panic!("{case}: it panicked"));
+        assert!(!foreign, "{case}: what was not granted was released");
         // By the clock of a real program too, which has the machine's.
         let real = SystemClock.now().unix_seconds();
         let right = [self.world.clock.now().unix_seconds(), real, real - 30].map(|at| seed().code(at).0);
@@ -792,8 +799,18 @@ fn entry_of(line: &[u8]) -> Entry {
     Entry { salt: from("salt"), signed: Signed::from_parts(record, from("key"), sig.0) }
 }
 
+/// The record of the same release, asked for once more by who asked for it: what nobody can make without their key.
+pub fn asked_anew(world: &World, by: &Identity, record: &Record) -> Record {
+    let request = record.request.as_ref().unwrap();
+    let mut request: Request<Value> = serde_json::from_slice(request.unverified_bytes()).unwrap();
+    request.nonce = Nonce([5; 16]);
+    let request = by.sign.sign(Topic::Request, serde_json::to_vec(&request).unwrap());
+    Record { at: world.clock.now(), request: Some(request), ..record.clone() }
+}
+
 /// A release that no member asked for does not pass, though the broker itself signed record and checkpoint: without a
-/// request, with another member's, with a request for something else, with one that was used before.
+/// request, with another member's, with a request for something else, with one that was used before. One that the member
+/// did ask for passes, made in the same way.
 #[test]
 fn a_release_that_nobody_asked_for_does_not_pass() {
     let world = World::with_mandate();
@@ -802,63 +819,86 @@ fn a_release_that_nobody_asked_for_does_not_pass() {
     let lena = world.program("Lena");
     let extract = extract_of(&lena, &world, "Romashka");
     drop(lena);
-    let sasha = world.identity("Sasha").member;
-    let later = |record: &Record| Record { at: world.clock.now(), ..record.clone() };
+    let [lena, sasha] = ["Lena", "Sasha"].map(|name| world.identity(name));
+    let asked = |record: &Record| asked_anew(&world, &lena, record);
+    let released = |record: &Record| {
+        let Outcome::Mandate(Event::Released { items, purpose }) = record.outcome.clone() else { panic!() };
+        (items, purpose)
+    };
+    let with_outcome = |record: &Record, event| Record { outcome: Outcome::Mandate(event), ..asked(record) };
     type Forgery<'a> = (&'a str, Box<dyn FnOnce(&Record) -> Record + 'a>);
     let forgeries: Vec<Forgery<'_>> = vec![
-        ("no request", Box::new(|record| Record { request: None, ..later(record) })),
-        ("by nobody", Box::new(|record| Record { request: None, by: None, verb: None, ..later(record) })),
-        ("another member's request", Box::new(|record| Record { by: Some(sasha), ..later(record) })),
+        ("no request", Box::new(|record| Record { request: None, ..asked(record) })),
+        ("by nobody", Box::new(|record| Record { request: None, by: None, verb: None, ..asked(record) })),
+        ("another member's name", Box::new(|record| Record { by: Some(sasha.member), ..asked(record) })),
+        ("another member's signature", Box::new(|record| asked_anew(&world, &sasha, record))),
         (
             "a broken signature",
             Box::new(|record| {
+                let record = asked(record);
                 let request = record.request.as_ref().unwrap();
                 let mut sig = request.signature().to_vec();
                 sig[5] ^= 1;
                 let request = Signed::from_parts(request.unverified_bytes().to_vec(), *request.claimed_key(), sig);
-                Record { request: Some(request), ..later(record) }
+                Record { request: Some(request), ..record }
             }),
         ),
         (
             "another credential",
             Box::new(|record| {
-                let Outcome::Mandate(Event::Released { mut items, purpose }) = record.outcome.clone() else { panic!() };
+                let (mut items, purpose) = released(record);
                 items[0].credential.0[0] ^= 1;
-                Record { outcome: Outcome::Mandate(Event::Released { items, purpose }), ..later(record) }
+                with_outcome(record, Event::Released { items, purpose })
+            }),
+        ),
+        (
+            "one secret more",
+            Box::new(|record| {
+                let (mut items, purpose) = released(record);
+                items.push(items[0]);
+                items[1].credential.0[0] ^= 1;
+                with_outcome(record, Event::Released { items, purpose })
             }),
         ),
         (
             "a code for a fetch",
             Box::new(|record| {
-                let Outcome::Mandate(Event::Released { items, purpose }) = record.outcome.clone() else { panic!() };
+                let (items, purpose) = released(record);
                 let (credential, grant) = (items[0].credential, items[0].grant);
-                Record {
-                    outcome: Outcome::Mandate(Event::CodeReleased { credential, grant, purpose }),
-                    ..later(record)
-                }
+                with_outcome(record, Event::CodeReleased { credential, grant, purpose })
             }),
         ),
-        ("another unit", Box::new(|record| Record { unit: UnitId([1; 16]), ..later(record) })),
-        ("a request used before", Box::new(later)),
+        ("another unit", Box::new(|record| Record { unit: UnitId([1; 16]), ..asked(record) })),
+        ("a request used before", Box::new(|record| Record { at: world.clock.now(), ..record.clone() })),
     ];
+    let judged = |make: Box<dyn FnOnce(&Record) -> Record + '_>| {
+        verify_extract(&forged(&world, &extract, make)[..], None, |_| ()).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(judged(Box::new(asked)), Ok(()), "the forger's work is without a flaw where the member did ask");
     for (what, make) in forgeries {
-        assert!(!verifies(&forged(&world, &extract, make)), "{what}");
+        let expected = match what {
+            "another unit" => "belongs to another vault, ledger or place",
+            "by nobody" => "its author had no authority for this here",
+            _ => "holds a request that the named member did not sign, or that asks for something else",
+        };
+        let said = judged(make);
+        assert!(said.as_ref().is_err_and(|said| said.contains(expected)), "{what}: {said:?}");
     }
 }
 
 // ---- a broker that answers falsely ----
 
 /// Sasha's program in front of a gate that lies.
-struct Lied {
-    world: World,
-    gate: Arc<Between>,
+pub struct Lied {
+    pub world: World,
+    pub gate: Arc<Between>,
     sasha: Program,
     crm: Located,
     password: String,
 }
 
 impl Lied {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let world = World::with_mandate();
         let gate = Arc::new(Between::default());
         *gate.real.lock().unwrap() = Some(world.gate());
@@ -870,7 +910,7 @@ impl Lied {
     }
 
     /// What the program makes of an answer that was changed.
-    fn fetch(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Result<String, AgentError> {
+    pub fn fetch(&self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Result<String, AgentError> {
         self.gate.lie(move |verb, answer| {
             if verb == Verb::Fetch {
                 edit(answer)

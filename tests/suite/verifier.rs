@@ -18,6 +18,7 @@ mod edit;
 #[path = "verifier/forge.rs"]
 mod forge;
 
+use crate::skip::skip;
 use changes::CHANGES;
 use course::Course;
 use dice::Dice;
@@ -300,13 +301,11 @@ pub fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/verify_extract.py")
 }
 
-/// A Python that has what the other verifier needs. Where there is none, the line goes straight to standard error, so
-/// that it is seen in a run that passes.
+/// A Python that has what the other verifier needs; where there is none, it is said.
 pub fn python_or_skip() -> Option<&'static str> {
     let found = python();
     if found.is_none() {
-        let skipped = "SKIPPED: no python3 with the package 'cryptography': tools/verify_extract.py is not compared";
-        let _ = writeln!(std::io::stderr(), "{skipped}");
+        skip("no python3 with the package 'cryptography': tools/verify_extract.py is not compared");
     }
     found
 }

@@ -35,11 +35,13 @@ fn ten_years_in_one_step_destroy_nothing_in_the_real_program() {
     let served = Served::new(&world);
     assert_eq!(keys(), before, "on starting");
     let olga = Voice::at(&served, &world, "Olga");
-    let _ = olga.send(&served, &asked::<SweepCall>(None, mandatum::api::Nothing {}, &()), None);
+    let swept = olga.send(&served, &asked::<SweepCall>(None, mandatum::api::Nothing {}, &()), None);
+    assert_eq!(swept, Err(Deny::ClockSuspect.into()));
     assert_eq!(keys(), before, "on sweeping");
     world.go_remote(std::slice::from_ref(&served.process.url), Some(served.process.pin));
     come_to_now(&world);
     world.unlock("Sasha");
+    assert_eq!(world.as_member("Sasha", "status --json").done().json()["clock"], "jumped");
     world.as_member("Sasha", "fetch Romashka/CRM --field password").done();
     world.as_member("Sasha", "fetch Astra/CRM --field password").ended(3);
     assert_eq!(keys(), before, "on fetching");

@@ -5,16 +5,22 @@ use super::real::{come_to_now, serve_in};
 use crate::support::World;
 use crate::tamper::{Bench, Numbers, TABLES, Table, flipped, is_harmless, unit_of};
 use mandatum::agent::{Key, SignKey, System, Topic};
+use mandatum::anchor::{Anchor, FileKeys, Home, RealDisk};
 use mandatum::crypto::{Ctx, Signed, Statement, commitment, derive_outer_key, hash, wrap_inner};
 use mandatum::ledger::{Entry, append};
-use mandatum::model::{Digest, GrantId};
+use mandatum::model::Digest;
 use mandatum::store::encode_entry;
 use rusqlite::{Connection, params};
+use std::sync::Arc;
 
 /// A vault of now that the real program serves anew for each case. Sasha holds CRM, Lena all rows.
 fn bench() -> Bench {
-    let world = World::with_mandate_before_now(3_600_000);
-    let bench = Bench::opened_by(world, serve_in, come_to_now);
+    bench_with(come_to_now)
+}
+
+/// The same, after more was done to the world.
+fn bench_with(ready: fn(&World)) -> Bench {
+    let bench = Bench::opened_by(World::with_mandate_before_now(3_600_000), serve_in, ready);
     assert_eq!(bench.after("nothing", |_| ()), None, "it works as long as nothing is changed");
     bench
 }
@@ -114,37 +120,65 @@ fn no_column_holds_a_role_or_a_date() {
 }
 
 /// A wrap of another credential put under one's own, in whole and in parts, as a member and an administrator who work
-/// together would (C2).
+/// together would: of another grant, and of another credential under the same grant, where grant, row and member are
+/// the right ones and only the place that was signed and sealed into each part tells them apart (C2).
 #[test]
 fn anothers_wrap_under_ones_own_grant_opens_nothing() {
-    let bench = bench();
+    let bench = bench_with(|world| {
+        world.as_member("Lena", "credential add Romashka/CRM/second --generate --totp-unknown").done();
+        come_to_now(world);
+    });
     let (grant, crm) = (bench.crm.grant.unwrap().bytes().to_vec(), bench.crm.credential.bytes().to_vec());
-    for parts in ["outer_wrap", "statement", "outer_wrap, statement"] {
-        let noticed = bench.after(parts, |conn| {
-            for column in parts.split(", ") {
-                let sql = format!(
-                    "UPDATE wraps SET {column} = (SELECT {column} FROM wraps WHERE credential <> ?2 LIMIT 1)
-                     WHERE grant_id = ?1 AND credential = ?2"
-                );
-                assert_eq!(conn.execute(&sql, params![grant, crm]), Ok(1));
-            }
-        });
+    let second = {
+        let sql = "SELECT credential FROM wraps WHERE grant_id = ?1 AND credential <> ?2";
+        let found = bench.connection().query_row(sql, params![grant, crm], |row| row.get::<_, Vec<u8>>(0));
+        found.expect("the grant holds two")
+    };
+    let wraps = |conn: &Connection, parts: &str, whose: &str| {
+        for column in parts.split(", ") {
+            let sql = format!(
+                "UPDATE wraps SET {column} = (SELECT {column} FROM wraps WHERE {whose} LIMIT 1)
+                 WHERE grant_id = ?1 AND credential = ?2 AND ?3 IS NOT NULL"
+            );
+            assert_eq!(conn.execute(&sql, params![grant, crm, second]), Ok(1));
+        }
+    };
+    let secret = |conn: &Connection, parts: &str| {
+        for column in parts.split(", ") {
+            let sql = format!(
+                "UPDATE secrets SET {column} = (SELECT {column} FROM secrets WHERE credential = ?1) WHERE credential = ?2"
+            );
+            assert_eq!(conn.execute(&sql, params![second, crm]), Ok(1));
+        }
+    };
+    let of_another_grant = "grant_id <> ?1 AND credential <> ?2 AND credential <> ?3";
+    let of_the_same = "grant_id = ?1 AND credential = ?3";
+    for whose in [of_another_grant, of_the_same] {
+        for parts in ["outer_wrap", "statement", "outer_wrap, statement"] {
+            let noticed = bench.after(parts, |conn| wraps(conn, parts, whose));
+            // The broker's half is bound to the place; without it only the author's statement can tell.
+            let expected = match parts {
+                "statement" => "the author's statement is about something else",
+                _ => "the vault does not hold together",
+            };
+            assert!(noticed.as_ref().is_some_and(|said| said.contains(expected)), "{parts} of {whose}: {noticed:?}");
+        }
+    }
+    // And the other secret, in parts and as a whole, under the name of what was granted.
+    for parts in ["ct", "rec", "statement", "ct, rec, statement"] {
+        let noticed = bench.after(parts, |conn| secret(conn, parts));
         assert!(noticed.is_some(), "{parts}");
     }
-    // And the other secret as a whole, under the name of what was granted.
-    let noticed = bench.after("a whole secret", |conn| {
-        for column in ["ct", "rec", "statement"] {
-            let sql = format!(
-                "UPDATE secrets SET {column} = (SELECT {column} FROM secrets WHERE credential <> ?1) WHERE credential = ?1"
-            );
-            assert_eq!(conn.execute(&sql, [&crm]), Ok(1));
-        }
+    let noticed = bench.after("all of it", |conn| {
+        secret(conn, "ct, rec, statement");
+        wraps(conn, "outer_wrap, statement", of_the_same);
     });
     assert!(noticed.is_some());
 }
 
-/// A wrap by a data key and a grant key of the administrator's own, with a statement they signed: not what the author
-/// signed, so nothing opens; and the next version has a key of its own, whatever stands there (E9).
+/// A wrap by a data key of the administrator's own, under a grant key of theirs and under the grant's true one, which they
+/// do not have; with a statement they signed: not what the author signed, so nothing opens; and the next version has a
+/// key of its own, whatever stands there (E9).
 #[test]
 fn a_wrap_by_a_known_key_is_not_used() {
     let bench = bench();
@@ -153,7 +187,7 @@ fn a_wrap_by_a_known_key_is_not_used() {
     let recipient = sasha.enc.recipient();
     let own = SignKey::generate(&System);
     let known = Key::generate(&System);
-    let place = |grant: GrantId| Ctx {
+    let ctx = Ctx {
         vault: sasha.vault,
         mandate: unit,
         credential,
@@ -161,28 +195,48 @@ fn a_wrap_by_a_known_key_is_not_used() {
         to: Some((grant, sasha.member)),
         recipient: hash(recipient.as_bytes()),
     };
-    let ctx = place(grant);
     let inner = wrap_inner(&recipient, &ctx, &known).unwrap();
-    let outer = derive_outer_key(&known, &ctx).put_on(&inner, &System);
+    bench.put_back();
+    let true_key = {
+        let keys = Arc::new(FileKeys::new(bench.dir.path().join("epoch-key")));
+        let (dir, disk) = (bench.dir.path().join("state"), Arc::new(RealDisk));
+        let mut anchor = Anchor::open(&Home { dir, disk, keys, entropy: Arc::new(System) }).unwrap();
+        let grants = &anchor.segment(unit).unwrap().unwrap().grants;
+        grants.iter().find(|(id, ..)| *id == grant).unwrap().1.duplicate()
+    };
+    let by_known = derive_outer_key(&known, &ctx).put_on(&inner, &System);
+    let by_true = derive_outer_key(&true_key, &ctx).put_on(&inner, &System);
     let key = [grant.bytes().to_vec(), credential.bytes().to_vec()];
     let set = |conn: &Connection, column: &str, value: &[u8]| {
         let sql = format!("UPDATE wraps SET {column} = ?3 WHERE grant_id = ?1 AND credential = ?2");
         assert_eq!(conn.execute(&sql, params![key[0], key[1], value]), Ok(1));
     };
-    let noticed = bench.after("a wrap", |conn| set(conn, "outer_wrap", &outer));
-    assert!(noticed.is_some());
-    let noticed = bench.after("a wrap without the broker's half", |conn| set(conn, "outer_wrap", &inner));
-    assert!(noticed.is_some());
-    let noticed = bench.after("a wrap with its statement", |conn| {
+    let restated = |conn: &Connection, commit: bool| {
         let genuine = blob(conn, &format!("SELECT statement FROM wraps WHERE grant_id = x'{grant}'"));
         let signed: Signed = postcard::from_bytes(&genuine).unwrap();
         let said: Statement = serde_json::from_slice(signed.unverified_bytes()).unwrap();
-        let said = Statement { inner: hash(&inner), commit: commitment(&known), ..said };
-        let signed = own.sign(Topic::Statement, serde_json::to_vec(&said).unwrap());
-        set(conn, "statement", &postcard::to_stdvec(&signed).unwrap());
-        set(conn, "outer_wrap", &outer);
-    });
-    assert!(noticed.is_some());
+        let commit = if commit { commitment(&known) } else { said.commit };
+        let said = Statement { inner: hash(&inner), commit, ..said };
+        own.sign(Topic::Statement, serde_json::to_vec(&said).unwrap())
+    };
+    let does_not_open = "the vault does not hold together";
+    let not_admitted = "the author's statement is not signed by an admitted member";
+    for (case, outer, statement, expected) in [
+        ("a wrap", &by_known, None, does_not_open),
+        ("a wrap without the broker's half", &inner, None, does_not_open),
+        ("a wrap with its statement", &by_known, Some(true), does_not_open),
+        ("a wrap by the true key", &by_true, None, "the author's statement is about something else"),
+        ("a wrap by the true key with its statement", &by_true, Some(true), not_admitted),
+        ("the same, naming the author's data key", &by_true, Some(false), not_admitted),
+    ] {
+        let noticed = bench.after(case, |conn| {
+            if let Some(commit) = statement {
+                set(conn, "statement", &postcard::to_stdvec(&restated(conn, commit)).unwrap());
+            }
+            set(conn, "outer_wrap", outer);
+        });
+        assert!(noticed.as_ref().is_some_and(|said| said.contains(expected)), "{case}: {noticed:?}");
+    }
 }
 
 /// A well-formed record by a key of the administrator's own, at the end of a ledger whose tree, size and counter were

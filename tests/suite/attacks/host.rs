@@ -2,7 +2,7 @@
 
 use super::real::{Front, an_hour_ago, come_to_now};
 use crate::support::World;
-use crate::tamper::{extract_of, forged, intruder};
+use crate::tamper::{asked_anew, extract_of, forged, intruder};
 use mandatum::agent::{SignKey, System, Topic};
 use mandatum::api::Gate;
 use mandatum::crypto::AgeKey;
@@ -201,27 +201,33 @@ fn the_real_program_verifies_no_forged_extract() {
     };
     let honest = judge(&extract, &[]);
     assert!(honest.status.success(), "{}", String::from_utf8_lossy(&honest.stderr));
-    let olga = world.identity("Olga").member;
+    let (sasha, olga) = (world.identity("Sasha"), world.identity("Olga"));
     type Forgery<'a> = Box<dyn FnOnce(&Record) -> Record + 'a>;
-    let forgeries: [(&str, Forgery<'_>); 4] = [
-        ("nobody asked", Box::new(|record| Record { request: None, ..record.clone() })),
-        ("another member", Box::new(|record| Record { by: Some(olga), ..record.clone() })),
-        ("once more", Box::new(Record::clone)),
+    let asked = |record: &Record| asked_anew(&world, &sasha, record);
+    let forgeries: [(&str, Forgery<'_>); 5] = [
+        ("nobody asked", Box::new(|record| Record { request: None, ..asked(record) })),
+        ("another member", Box::new(|record| Record { by: Some(olga.member), ..asked(record) })),
+        ("another member's signature", Box::new(|record| asked_anew(&world, &olga, record))),
+        ("once more", Box::new(|record| Record { at: world_now(&world), ..record.clone() })),
         (
             "another secret",
             Box::new(|record| {
                 let Outcome::Mandate(Event::Released { mut items, purpose }) = record.outcome.clone() else { panic!() };
                 items[0].credential.0[0] ^= 1;
-                Record { outcome: Outcome::Mandate(Event::Released { items, purpose }), ..record.clone() }
+                Record { outcome: Outcome::Mandate(Event::Released { items, purpose }), ..asked(record) }
             }),
         ),
     ];
     let refused = |what: &str, output: &Output| assert_eq!(output.status.code(), Some(6), "{what}: {output:?}");
+    // The same work with a request that the member did sign is without a flaw.
+    let honest = judge(&forged(&world, &extract, asked), &[]);
+    assert!(honest.status.success(), "{honest:?}");
     for (what, make) in forgeries {
-        refused(
-            what,
-            &judge(&forged(&world, &extract, |record| Record { at: world_now(&world), ..make(record) }), &[]),
-        );
+        let output = judge(&forged(&world, &extract, make), &[]);
+        refused(what, &output);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("holds a request that the named member did not sign"), "{what}: {said}");
     }
     let lines: Vec<&[u8]> = extract.split_inclusive(|byte| *byte == b'\n').collect();
     for at in 0..lines.len() {

@@ -17,3 +17,4 @@ pub mod real;
 mod storage;
 mod table;
 mod thief;
+mod two_keys;

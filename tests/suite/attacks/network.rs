@@ -2,9 +2,11 @@
 
 use super::real::{Served, an_hour_ago, come_to_now};
 use crate::matrix::{Place, Voice, asked};
+use crate::skip::skip;
 use crate::support::World;
 use mandatum::api::{FetchCall, Frame, Gate, Refusal};
 use mandatum::model::Verb;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -83,8 +85,7 @@ fn garbage_at_the_door_is_cut_off() {
 #[test]
 fn nothing_is_fetched_for_an_address() {
     if Command::new("strace").arg("--version").output().is_err() {
-        eprintln!("SKIPPED, NOTHING PROVEN: strace is not installed");
-        return;
+        return skip("strace is not installed");
     }
     let world = an_hour_ago();
     come_to_now(&world);
@@ -93,14 +94,35 @@ fn nothing_is_fetched_for_an_address() {
         r#"{"operator":"Romashka","system":"Form","name":"a","secret":"gH4.kk1-Wq9!zTm2_pX","url":"http://127.0.0.1:9/x","totp_elsewhere":"http://127.0.0.1:9/"}"#,
     );
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/mandate.docx");
+    let [template, entity] = ["template.docx", "entity.docx"].map(|name| world.path(name));
+    let type_of = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/attachedTemplate";
+    let relations = format!(
+        r#"<Relationships><Relationship Id="r" Type="{type_of}" Target="{NOWHERE}t.dotm" TargetMode="External"/></Relationships>"#
+    );
+    changed(&document, &template, |parts| {
+        parts.insert("word/_rels/settings.xml.rels".into(), relations.into_bytes());
+    });
+    changed(&document, &entity, |parts| {
+        let text = String::from_utf8(parts.remove("word/document.xml").unwrap()).unwrap();
+        let (head, body) = text.split_once("<w:document").unwrap();
+        let declared = format!(r#"{head}<!DOCTYPE d [<!ENTITY x SYSTEM "{NOWHERE}x">]><w:document{body}"#);
+        let used = declared.replacen("</w:t>", "&x;</w:t>", 1);
+        assert!(used.contains("&x;"));
+        parts.insert("word/document.xml".into(), used.into_bytes());
+    });
     let commands = [
+        format!("mandate read {}", template.display()),
+        format!("mandate read {}", entity.display()),
         format!("credential import {}", lines.display()),
         "credential add Romashka/Form/b --generate --totp-unknown --url https://127.0.0.1:9/icon.png".to_owned(),
         format!("mandate read {}", document.display()),
     ];
     for line in commands {
-        come_to_now(&world);
-        world.file("code", &world.fresh_code("Lena"));
+        // Reading a document asks nobody for a code.
+        if line.starts_with("credential") {
+            come_to_now(&world);
+            world.file("code", &world.fresh_code("Lena"));
+        }
         let trace = world.path("trace");
         let mut strace = Command::new("strace");
         let program = world.command("Lena", &line);
@@ -112,6 +134,7 @@ fn nothing_is_fetched_for_an_address() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(output.status.code(), Some(0 | 7)), "{line}: {said}");
         assert!(output.status.code() == Some(0) || line.starts_with("mandate"), "{line}: {said}");
+        assert!(!line.contains("entity") || output.status.code() == Some(7), "{line}: {said}");
         let calls = std::fs::read_to_string(&trace).unwrap();
         assert!(!calls.contains("AF_INET"), "{line}: {calls}");
     }
@@ -119,6 +142,28 @@ fn nothing_is_fetched_for_an_address() {
     world.unlock("Lena");
     let listed = world.as_member("Lena", "credential list Romashka").done().stdout;
     assert!(listed.contains("Romashka/Form/a") && listed.contains("Romashka/Form/b"), "{listed}");
+}
+
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:9/";
+
+/// A document with other parts.
+fn changed(from: &Path, to: &Path, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) {
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(from).unwrap()).unwrap();
+    let mut parts = BTreeMap::new();
+    for at in 0..archive.len() {
+        let mut part = archive.by_index(at).unwrap();
+        let mut bytes = Vec::new();
+        part.read_to_end(&mut bytes).unwrap();
+        parts.insert(part.name().unwrap().into_owned(), bytes);
+    }
+    change(&mut parts);
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(to).unwrap());
+    for (name, bytes) in parts {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap();
 }
 
 impl World {

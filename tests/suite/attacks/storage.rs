@@ -62,6 +62,7 @@ fn an_import_that_was_cut_off_is_whole_batches_and_can_be_repeated() {
     child.wait().unwrap();
     let stored = secrets() - before;
     assert!(stored > 0 && stored % OF_EACH == 0, "{stored} stored");
+    assert!(stored < 3 * OF_EACH, "it was done before it could be killed");
     come_to_now(&world);
     world.unlock("Olga");
     world.as_member("Olga", "verify").done();

@@ -1,9 +1,9 @@
 //! A thief of what lies around: files, logs, and sealed files without their passphrase.
 
 use super::real::come_to_now;
-use crate::secrecy::{LEAD, Needles, SPECIALIST, assert_nothing_found, canaries_in, canary, needles};
+use crate::secrecy::{LEAD, Needles, SPECIALIST, assert_nothing_found, canaries_in, canary, files_under, needles};
 use crate::server::standby::Process;
-use crate::support::{PASSPHRASE, World};
+use crate::support::{PASSPHRASE, World, homes};
 use mandatum::agent::{Identity, Secret};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -53,6 +53,10 @@ fn the_real_program_leaves_nothing_readable_behind() {
     let search = || {
         for dir in ["vault", "state", "remote", "remote-state"] {
             assert_nothing_found(&needles, &world.path(dir));
+        }
+        // Whatever else the programs could leave: there is nothing at all.
+        for (_, dir) in homes(world.dir.path()) {
+            assert_eq!(files_under(&dir).keys().collect::<Vec<_>>(), Vec::<&PathBuf>::new(), "in {}", dir.display());
         }
     };
     search();

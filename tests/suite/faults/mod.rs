@@ -14,6 +14,7 @@ mod scarce;
 mod serving;
 mod trace;
 
+use crate::skip::skip;
 use crate::support::{PASSPHRASE, World, copy_dir};
 use mandatum::host::SystemClock;
 use mandatum::model::{Clock, Zone};
@@ -47,12 +48,6 @@ fn spread<T>(all: Vec<T>, sample: usize) -> Vec<T> {
     let mut chosen: Vec<(usize, T)> = all.into_iter().enumerate().filter(|(at, _)| chosen(*at)).collect();
     chosen.sort_by_key(|(at, _)| at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     chosen.into_iter().map(|(_, item)| item).collect()
-}
-
-/// Says so, past the test runner, where something is missing.
-pub fn skip(what: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "SKIPPED, NOTHING PROVEN: {what}");
 }
 
 /// A vault of today. Lena leads; Sasha is granted CRM; both and Olga are unlocked for the real program.

@@ -1,6 +1,7 @@
 //! Too little of something: open files, memory, space on disk.
 
-use super::{Bench, FETCH, Struck, skip, spread};
+use super::{Bench, FETCH, Struck, spread};
+use crate::skip::skip;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -1,15 +1,18 @@
 //! A broker that serves while its disk fails: what it holds in memory after a failed sync is not believed.
 
-use super::{Bench, skip, spread};
+use super::{Bench, spread};
+use crate::skip::skip;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 /// The real program, serving.
 struct Serving {
     child: Child,
     url: String,
     pin: mandatum::model::Digest,
+    log: Arc<Mutex<String>>,
 }
 
 impl Serving {
@@ -27,9 +30,11 @@ impl Serving {
                 _ => {}
             }
         };
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        let log = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push_str(&line)));
         let url = format!("https://{}", begun["https"].as_str().unwrap());
-        Self { child, url, pin: serde_json::from_value(begun["pin"].clone()).unwrap() }
+        Self { child, url, log, pin: serde_json::from_value(begun["pin"].clone()).unwrap() }
     }
 }
 
@@ -74,7 +79,7 @@ fn fetches(bench: &Bench, serving: &Serving, times: usize) -> (usize, usize) {
     for _ in 0..times {
         let output = bench.world.as_member("Lena", super::FETCH);
         assert_eq!(output.code == 0, output.stdout == bench.secrets[0], "{}{}", output.stdout, output.stderr);
-        let sentences = ["LEDGER_UNAVAILABLE", "the database refused", "the anchor could not be read or written"];
+        let sentences = ["LEDGER_UNAVAILABLE", "the broker failed at this; its log says why"];
         let told = sentences.iter().any(|sentence| output.stderr.contains(sentence));
         assert!(output.code == 0 || told, "{}", output.stderr);
         arrived += usize::from(output.code == 0);
@@ -127,4 +132,8 @@ fn a_broker_whose_disk_fails_reads_anew_and_goes_on() {
     }
     let _ = writeln!(std::io::stderr(), "a serving broker: {failed} releases failed, at {struck} of {tried} points");
     assert!(struck > tried / 4, "{struck} of {tried}");
+    // A member hears that it failed; at what, whoever keeps the broker.
+    let log = serving.log.lock().unwrap();
+    let said = ["the database refused", "the anchor could not be read or written"];
+    assert!(said.iter().any(|said| log.contains(said)), "{log}");
 }

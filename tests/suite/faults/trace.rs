@@ -22,6 +22,8 @@ pub struct Call {
 pub enum Fault {
     /// SIGKILL before it is carried out.
     Kill,
+    /// SIGABRT, as a panic of the program that ships ends in.
+    Abort,
     /// It is not carried out, and this error comes back.
     Error(&'static str),
 }
@@ -58,12 +60,13 @@ impl Bench {
     pub fn struck(&self, member: &str, line: &str, call: &Call, fault: Fault) -> Traced {
         let what = match fault {
             Fault::Kill => "signal=KILL".to_owned(),
+            Fault::Abort => "signal=ABRT".to_owned(),
             Fault::Error(error) => format!("error={error}"),
         };
         let (name, nth) = (&call.name, call.nth);
         let (traced, inject) = (format!("trace={name}"), format!("inject={name}:{what}:when={nth}"));
         let (output, trace) = self.strace(member, line, &["-e", &traced, "-e", &inject]);
-        let struck = trace.contains("(INJECTED)") || trace.contains("killed by SIGKILL");
+        let struck = ["(INJECTED)", "killed by SIGKILL", "killed by SIGABRT"].iter().any(|said| trace.contains(said));
         Traced { output, struck }
     }
 

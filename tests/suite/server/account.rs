@@ -1,5 +1,6 @@
 //! The real binary as another account, over its socket: the broker is `nobody`, the member is who runs the tests.
 
+use crate::skip::skip;
 use crate::support::World;
 use mandatum::model::Clock;
 use std::io::{BufRead, BufReader};
@@ -17,7 +18,7 @@ fn can_become_nobody() -> bool {
     let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let setpriv = Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !root || !setpriv {
-        eprintln!("SKIPPED: running the broker as another account needs root and 'setpriv'");
+        skip("running the broker as another account needs root and 'setpriv'");
     }
     root && setpriv
 }
@@ -133,6 +134,9 @@ fn a_broker_of_another_account_is_a_second_party() {
     world.as_member("Lena", "fetch Romashka/CRM --json").done();
     let status = world.as_member("Lena", "status --json").done().json();
     assert_eq!(status["assurance"], "account");
+    let log = world.as_member("Lena", "log Romashka --json").done().json();
+    let released = log["lines"].as_array().unwrap().iter().rfind(|line| line["event"] == "released");
+    assert_eq!(released.unwrap()["record"]["assurance"], "account", "{released:?}");
 
     // A second one finds the first and leaves it alone; what nobody listens at any more is replaced.
     let second = Command::new("setpriv")

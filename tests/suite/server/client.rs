@@ -4,9 +4,9 @@
 
 use super::{Server, remote_world};
 use crate::openapi::page;
+use crate::skip::skip;
 use crate::support::World;
 use serde_json::Value;
-use std::io::Write;
 use std::process::{Command, Output};
 
 const STORY: &str = r#"
@@ -48,8 +48,7 @@ fn python() -> bool {
     let tried = Command::new("python3").args(["-c", "import cryptography"]).output();
     let there = tried.is_ok_and(|tried| tried.status.success());
     if !there {
-        let said = "SKIPPED: no python3 with the package 'cryptography': the client of docs/api.md is not run";
-        let _ = writeln!(std::io::stderr(), "{said}");
+        skip("no python3 with the package 'cryptography': the client of docs/api.md is not run");
     }
     there
 }

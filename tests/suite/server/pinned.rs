@@ -2,6 +2,7 @@
 
 use super::remote_world;
 use mandatum::model::Digest;
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,14 +20,19 @@ struct Liar {
 
 impl Liar {
     fn saying(answer: impl Fn(usize) -> Vec<u8> + Send + 'static) -> Self {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-        let pin = pin_by_hand(made.signing_key.public_key_raw(), made.cert.der());
-        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let made = rcgen::generate_simple_self_signed(names()).unwrap();
+        Self::with(&made.signing_key, &made.cert, answer)
+    }
+
+    /// With this certificate.
+    fn with(key: &KeyPair, certificate: &Certificate, answer: impl Fn(usize) -> Vec<u8> + Send + 'static) -> Self {
+        let pin = pin_by_hand(key.public_key_raw(), certificate.der());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -54,6 +60,10 @@ impl Liar {
     fn heard(&self) -> usize {
         self.heard.lock().unwrap().len()
     }
+}
+
+fn names() -> Vec<String> {
+    ["127.0.0.1", "localhost"].map(str::to_owned).to_vec()
 }
 
 /// One whole request, by its length; none where the other side goes.
@@ -101,6 +111,35 @@ fn nothing_is_sent_to_another_key() {
     world.go_remote(std::slice::from_ref(&other.url), Some(other.pin));
     world.as_member("Sasha", "status").ended(1);
     assert_eq!(other.heard(), 1);
+}
+
+/// Whoever stands in between with a certificate that this machine trusts, for the right name, has another key: the real
+/// program sends nothing, whatever authorities it is told of (F1).
+#[test]
+fn a_certificate_that_is_trusted_is_no_pin() {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let issued = authority.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let certificate = CertificateParams::new(names()).unwrap().signed_by(&key, &issuer).unwrap();
+    let (world, server) = remote_world();
+    let liar = Liar::with(&key, &certificate, |_| http("200 OK", "", "{}"));
+    let trusted = world.file("authority.pem", &issued.pem());
+    world.file("code", "000000");
+    let asked = |pin| {
+        world.go_remote(std::slice::from_ref(&liar.url), Some(pin));
+        let mut command = world.command("Sasha", "unlock --for 2h");
+        let output = command.env("SSL_CERT_FILE", &trusted).env("SSL_CERT_DIR", world.dir.path()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = asked(server.pin);
+    assert!(said.contains("another TLS key"), "{said}");
+    assert_eq!((liar.heard(), liar.connections.load(Ordering::SeqCst)), (0, 1));
+    // By its own key it is heard, and talks nonsense.
+    let said = asked(liar.pin);
+    assert!(said.contains("does not speak as a broker") && liar.heard() > 0, "{said}");
 }
 
 #[test]
@@ -158,6 +197,47 @@ fn a_lost_answer_is_said_and_nothing_is_sent_twice() {
     world.go_remote(std::slice::from_ref(&silent.url), Some(silent.pin));
     world.as_member("Sasha", "status").ended(1);
     assert_eq!(silent.heard(), 2, "hello is asked once more");
+}
+
+/// An answer that is cut off below the length it named, or comes twice, is none: nothing is printed, and the request is
+/// sent once (F4).
+#[test]
+fn a_cut_or_doubled_answer_is_not_used_and_nothing_is_sent_twice() {
+    let (world, _server) = remote_world();
+    let hello = serde_json::to_string(&world.gate().hello().unwrap()).unwrap();
+    let whole = world.as_member("Sasha", "status --json").done().stdout;
+    let cut = |body: &str, by: usize| {
+        let mut answer = http("200 OK", "connection: close\r\n", body);
+        answer.truncate(answer.len() - by);
+        answer
+    };
+    let twice = |body: &str| http("200 OK", "connection: close\r\n", &body.repeat(2));
+    let doubled = |body: &str| http("200 OK", "", body).repeat(2);
+    let cases = [
+        ("hello cut by a byte", cut(&hello, 1), Vec::new()),
+        ("hello cut in half", cut(&hello, hello.len() / 2), Vec::new()),
+        ("hello twice in one body", twice(&hello), Vec::new()),
+        ("hello twice, one after the other", doubled(&hello), Vec::new()),
+        ("the answer cut by a byte", cut(&hello, 0), cut(&whole, 1)),
+        ("the answer cut to nothing", cut(&hello, 0), cut(&whole, whole.len())),
+        ("the answer twice in one body", cut(&hello, 0), twice(&whole)),
+    ];
+    for (what, hello, answer) in cases {
+        // Hello may be asked anew; what comes after it is the request's.
+        let is_whole = what.starts_with("the answer");
+        let liar = Liar::saying(move |number| if number == 1 || !is_whole { hello.clone() } else { answer.clone() });
+        world.go_remote(std::slice::from_ref(&liar.url), Some(liar.pin));
+        let refused = world.as_member("Sasha", "status --json");
+        let heard = liar.heard.lock().unwrap().clone();
+        let sent = heard.iter().filter(|request| request.starts_with("post /v1/status ")).count();
+        // The second hello on one connection is read as the next answer. What came whole and is no answer ends with 6.
+        let (code, requests) = match what {
+            "hello twice, one after the other" | "the answer twice in one body" => (6, 1),
+            _ => (1, usize::from(is_whole)),
+        };
+        assert_eq!((refused.code, refused.stdout.as_str()), (code, ""), "{what}: {}", refused.stderr);
+        assert_eq!(sent, requests, "{what}: {heard:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Two real processes on one vault: one serves, the other takes over when the first is killed.
 
-use crate::support::World;
+use crate::support::{World, homes};
 use mandatum::host::SystemClock;
 use mandatum::model::Clock;
 use serde_json::Value;
@@ -39,6 +39,7 @@ impl Process {
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(more)
             .env("RUST_LOG", "trace")
+            .envs(homes(dir))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
