@@ -3,8 +3,9 @@
 
     verify_extract.py EXTRACT [--root FINGERPRINT] [--checkpoint NOTE-FILE]… [--json]
 
-Prints one line of verdict. Exit code 0: the extract holds; 6: it does not, or is not an extract; 7: the file cannot be
-read. It needs Python 3.9 or newer and the package `cryptography`, nothing else: no vault, no network.
+Prints one line of verdict. Exit code 0: the extract holds; 6: it does not, or is not an extract, or an earlier
+checkpoint does not fit; 7: a file cannot be read, or what is named as a checkpoint is no short text. It needs Python
+3.9 or newer and the package `cryptography`, nothing else: no vault, no network.
 
 This program shares no line with mandatum. It was written from docs/ledger.md, and its parts follow that page: the
 numbers in the comments are the page's sections. What a valid extract proves, and what it does not, is section 12.
@@ -16,7 +17,6 @@ import datetime
 import functools
 import hashlib
 import json
-import pathlib
 import re
 import sys
 import unicodedata
@@ -28,12 +28,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 DAY = 86_400_000
 LAST_INSTANT = 2**63 - 1
 LONGEST_LINE = 64 * 1024 * 1024
+LONGEST_NOTE = 16 * 1024
 DEEPEST_JSON = 127
 MOST_WAITING, MOST_PURPOSES = 500, 20
 
 
 class Refused(Exception):
     """The extract does not verify; the text says why."""
+
+
+class Unreadable(Exception):
+    """A file cannot be read, or is no text."""
 
 
 def require(holds, why):
@@ -52,7 +57,11 @@ def load_json(data):
 
 
 def load_request(data):
-    """A request is read as any JSON value is: of a field that stands twice, the last counts."""
+    """A request is read as any JSON value is: of a field that stands twice, the last counts.
+
+    What is no JSON is none in the other ones too, so all of it is looked at first, with objects as lists of pairs.
+    """
+    read_json(data, object_pairs_hook=list)
     return read_json(data)
 
 
@@ -92,6 +101,9 @@ def refuse_number(text):
 
 
 def depth(value):
+    """Arrays and objects inside each other, the outermost too. An object may be a list of pairs."""
+    if isinstance(value, tuple):
+        return depth(value[1])
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inside is None else 1 + max(map(depth, inside), default=0)
 
@@ -1218,14 +1230,21 @@ def cut_to(facts, terms, since):
     return {"levels": levels, "purposes": purposes, "term": term}
 
 
-known_zones = functools.lru_cache(zoneinfo.available_timezones)
+NO_ZONES = {"localtime", "posixrules", "factory", "etc/unknown"}
+
+
+@functools.lru_cache
+def known_zones():
+    """The zones of the database by their names in lower case, without what machines keep beside them."""
+    names = {name.lower(): name for name in zoneinfo.available_timezones()}
+    return {lower: name for lower, name in names.items() if lower not in NO_ZONES}
 
 
 def end_of_day(date, zone):
     """The first instant after a date in a zone: 00:00 of the next day, or the end of the gap that swallows it."""
-    names = {name.lower(): name for name in known_zones()}
-    require(zone.lower() in names, f"the time zone {zone!r} is not known here")
-    place = zoneinfo.ZoneInfo(names[zone.lower()])
+    name = known_zones().get(zone.lower()) if zone.isascii() else None
+    require(name is not None, f"the time zone {zone!r} is not known here")
+    place = zoneinfo.ZoneInfo(name)
     day = datetime.datetime.fromisoformat(date) + datetime.timedelta(days=1)
     return int(day.replace(tzinfo=place).timestamp()) * 1000
 
@@ -1267,9 +1286,27 @@ def open_checkpoint(note, charters, unit):
     raise Refused("the checkpoint is not signed by the broker's checkpoint key")
 
 
+def read_note(name):
+    """The text in a note file. A mail program may have ended its lines with CR LF: what is signed has LF."""
+    data = read_file(name, LONGEST_NOTE + 1)
+    try:
+        require(len(data) <= LONGEST_NOTE, "too long")
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except (Refused, UnicodeDecodeError):
+        raise Unreadable(f"{name}: is not a checkpoint, which is a text of six lines") from None
+
+
+def read_file(name, most=-1):
+    try:
+        with open(name, "rb") as file:
+            return file.read(most)
+    except OSError as fault:
+        raise Unreadable(f"{name}: cannot be read: {fault.strerror}") from None
+
+
 def hold_against(note, charters, unit, leaves):
     """An earlier checkpoint: the first leaves must still be those it was signed over."""
-    size, root = open_checkpoint(note.replace("\r\n", "\n"), charters, unit)
+    size, root = open_checkpoint(note, charters, unit)
     require(size <= len(leaves), f"{size} records were there before and {len(leaves)} are here: records are missing")
     same = tree_root(leaves[:size]) == root
     require(same, f"the first {size} records are not those of before: history was rewritten")
@@ -1336,7 +1373,7 @@ def ask_of(request):
 def verify(data, root=None, notes=()):
     """The report on an extract. Raises Refused where anything does not hold.
 
-    `notes` are earlier checkpoints: pairs of a name and a text.
+    `notes` are files with earlier checkpoints. They are read when the extract itself holds: raises Unreadable.
     """
     head, lines, note = read_lines(data)
     print_of_root = fingerprint(head["root"])
@@ -1354,9 +1391,9 @@ def verify(data, root=None, notes=()):
         except Refused as fault:
             raise Refused(f"record {at}: {fault}") from None
     require(mandate is not None, "there are no records")
-    held = [(name, *hold_against(text, charters, head["unit"], leaves)) for name, text in notes]
+    kept = [(name, read_note(name)) for name in notes]
+    held = [(name, *hold_against(text, charters, head["unit"], leaves)) for name, text in kept]
     covered = max((size for _, size, _ in held), default=None)
-    solo = any(record["assurance"] == "solo" for record in records)
     return {
         "operator": mandate.operator,
         "contract": mandate.contract,
@@ -1365,7 +1402,7 @@ def verify(data, root=None, notes=()):
         "root_fingerprint": print_of_root,
         "root_checked": root is not None,
         "denials": sum(variant(record["outcome"])[0] == "denied" for record in records),
-        "assurance": "solo" if solo else "account or host",
+        "assurance": min((record["assurance"] for record in records), key=TYPES["assurance"].places.index),
         "checkpoints": [{"file": name, "records": size, "root_hash": root.hex()} for name, size, root in held],
         "covered": covered,
         "covered_at": records[covered - 1]["at"] if covered else None,
@@ -1420,13 +1457,10 @@ def main():
     if asked.extract is None:
         arguments.error("name the extract")
     try:
-        with open(asked.extract, "rb") as file:
-            data = file.read()
-        notes = [(name, pathlib.Path(name).read_bytes().decode("utf-8")) for name in asked.checkpoint]
-    except (OSError, UnicodeDecodeError) as fault:
+        code, report = verdict(read_file(asked.extract), asked.root, asked.checkpoint)
+    except Unreadable as fault:
         print(fault, file=sys.stderr)
         return 7
-    code, report = verdict(data, asked.root, notes)
     print(json.dumps(report, ensure_ascii=False, indent=2) if asked.json else sentence(code, report))
     return code
 

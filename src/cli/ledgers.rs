@@ -7,7 +7,7 @@ use super::terminal::table;
 use crate::api::{
     ExposureAsk, ExposureCall, ExposureLine, ExtractCall, LogAsk, LogCall, LogLine, NameAsk, Nothing, VerifyCall,
 };
-use crate::ledger::{Checkpoint, Verified, verify_extract};
+use crate::ledger::{Assurance, Checkpoint, ExtractError, Verified, verify_extract};
 use crate::model::{Date, Instant, Name, Text, Zone};
 use crate::paperwork::Lang;
 use crate::post::{ConfigError, Enclosure, Letter, MailAddress, Mailer, PostError, SmtpTable, copy_name, parse_config};
@@ -264,17 +264,19 @@ fn verify_file(
     let progress = context.terminal().progress("verifying", 0);
     let verified = verify_extract(BufReader::new(opened), root, |done| progress.set(done));
     drop(progress);
-    let verified = verified.map_err(|error| Failure::integrity(format!("{}: {error}", file.display())))?;
+    let verified = verified.map_err(|error| match &error {
+        ExtractError::Io(_) => Failure::input("file", format!("{}: {error}", file.display())),
+        _ => Failure::integrity(format!("{}: {error}", file.display())),
+    })?;
     let held = hold_against(&verified, notes)?;
     let covered = held.iter().map(|(_, held)| held.size).max();
     let denied = verified.records.iter().filter(|r| matches!(r.outcome, crate::ledger::Outcome::Denied(_))).count();
-    let assurance = verified.records.iter().map(|record| record.assurance).collect::<Vec<_>>();
-    let solo = assurance.contains(&crate::ledger::Assurance::Solo);
+    let assurance = verified.assurance();
     let report = serde_json::json!({
         "operator": verified.mandate.operator, "contract": verified.mandate.contract,
         "records": verified.checkpoint.size, "root_hash": verified.checkpoint.root,
         "root_fingerprint": verified.root, "root_checked": root.is_some(), "denials": denied,
-        "assurance": if solo { "solo" } else { "account or host" },
+        "assurance": assurance,
         "checkpoints": held.iter().map(|(note, held)| {
             serde_json::json!({"file": note, "records": held.size, "root_hash": held.root})
         }).collect::<Vec<_>>(),
@@ -289,9 +291,13 @@ fn verify_file(
     } else {
         ".\nCompare it with the fingerprint the agency gave you (--root)."
     });
-    if solo {
-        text.push_str("\nAssurance 'solo': broker and members shared one account, so expiry, records and 2FA are promises of their program.");
-    }
+    text.push_str(match assurance {
+        Assurance::Solo => {
+            "\nAssurance 'solo': broker and members shared one account, so expiry, records and 2FA are promises of their program."
+        }
+        Assurance::Account => "\nAssurance 'account': the broker ran in another account than its members.",
+        Assurance::Host => "\nAssurance 'host': the broker ran on another machine than its members.",
+    });
     if let Some(covered) = covered {
         text.push_str(&coverage(&verified, covered));
     }

@@ -5,13 +5,13 @@
 //! lines 2…n+1: {"salt":…,"key":…,"sig":…,"record":"<the record's exact JSON as a string>"}
 //! last line:   {"checkpoint":"<signed note>"}
 //! ```
-//! Every byte is covered: each line must be exactly what writing its parsed content gives again, and every field is
-//! signed or follows from what is.
+//! Each line must be exactly what writing its parsed content gives again, and every field is signed or follows from what
+//! is. What nothing covers is which admissions there are, in which order: within the rules of the directory.
 
 use super::audit::{Audit, Audited, Flaw};
 use super::checkpoint::Checkpoint;
 use super::directory::Directory;
-use super::record::{Entry, Record};
+use super::record::{Assurance, Entry, Record};
 use crate::crypto::{PublicKey, Signed};
 use crate::model::{Blob, Digest, Mandate, UnitId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -145,6 +145,13 @@ pub struct Verified {
     pub checkpoint: Checkpoint,
     /// The leaves of the tree, in order.
     pub(super) leaves: Vec<Digest>,
+}
+
+impl Verified {
+    /// The level of assurance of all of it: the weakest that any record was made at.
+    pub fn assurance(&self) -> Assurance {
+        self.records.iter().map(|record| record.assurance).min().unwrap_or(Assurance::Solo)
+    }
 }
 
 /// Verifies an extract as a whole.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The format of records this program writes and reads.
 const FORMAT: u32 = 1;
 
-/// How far the two halves were really held by two parties (DESIGN.md 3). Set by how the broker was started.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// How far the two halves were really held by two parties (DESIGN.md 3). Set by how the broker was started. The weakest
+/// is the least.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Assurance {

@@ -114,6 +114,9 @@ impl From<Date> for String {
     }
 }
 
+/// What machines keep beside the zones of the IANA database: their own zone, and none.
+const NO_ZONES: &[&str] = &["localtime", "posixrules", "Factory", "Etc/Unknown"];
+
 /// A time zone of the IANA database, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -156,6 +159,9 @@ impl Zone {
         shown.map_or_else(|| "never".to_owned(), |(at, zone)| at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string())
     }
     fn zone(&self) -> Result<jiff::tz::TimeZone, TermError> {
+        if NO_ZONES.iter().any(|name| self.0.eq_ignore_ascii_case(name)) {
+            return Err(TermError::Zone(self.0.clone()));
+        }
         // UTC needs no search through the machine's zone files.
         if self.0 == "UTC" {
             return Ok(jiff::tz::TimeZone::UTC);
@@ -257,6 +263,22 @@ mod tests {
         ] {
             let until = term("2026-01-01", until, zone).until;
             assert_eq!(until.to_string(), utc_end, "{zone}");
+        }
+    }
+
+    /// What would be another zone on each machine, or none, is no zone; nor is what only describes one.
+    #[test]
+    fn a_zone_is_a_name_of_the_database() {
+        for zone in ["Europe/Moscow", "europe/MOSCOW", "UTC", "utc", "EST5EDT", "Etc/GMT+3"] {
+            assert!(Zone::parse(zone).is_ok(), "{zone}");
+        }
+        for none in
+            ["localtime", "LocalTime", "posixrules", "Factory", "factory", "Etc/Unknown", "posix/UTC", "right/UTC"]
+        {
+            assert!(Zone::parse(none).is_err(), "{none}");
+        }
+        for none in ["", "<+03>-3", "EST5EDT,M3.2.0,M11.1.0", "+03:00", "Europe/Moscow ", "America/New_Yor\u{212A}"] {
+            assert!(Zone::parse(none).is_err(), "{none}");
         }
     }
 

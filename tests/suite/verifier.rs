@@ -22,6 +22,7 @@ use crate::skip::skip;
 use changes::CHANGES;
 use course::Course;
 use dice::Dice;
+use mandatum::crypto::Topic;
 use mandatum::ledger::{ExtractError, Misfit, Outcome, verify_extract};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -127,6 +128,103 @@ fn two_verifiers_hold_an_earlier_checkpoint_alike() {
     }
 }
 
+/// A note file as a mail program leaves it is read by both; what is no text, or too long for one, by neither.
+#[test]
+fn two_verifiers_read_a_note_file_alike() {
+    let Some(python) = python_or_skip() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let course = course(9);
+    let (file, note) = (course.ledger.write(), course.ledger.checkpoint.clone());
+    std::fs::write(dir.path().join("extract"), &file).unwrap();
+    std::fs::write(dir.path().join("cut"), &file[..file.len() - 1]).unwrap();
+    std::fs::write(dir.path().join("good"), &note).unwrap();
+    let long = note.clone() + &"\n".repeat(16 * 1024);
+    for (extract, bytes, exit) in [
+        ("extract", Some(note.clone().into_bytes()), 0),
+        ("extract", Some(note.replace('\n', "\r\n").into_bytes()), 0),
+        ("extract", Some(note.replace('\n', "\r").into_bytes()), 6),
+        ("extract", Some(note.replacen('\n', "\r\r\n", 1).into_bytes()), 6),
+        ("extract", Some(format!("\u{feff}{note}").into_bytes()), 6),
+        ("extract", Some([note.as_bytes(), b"\xff"].concat()), 7),
+        ("extract", Some(long.as_bytes()[..16 * 1024].to_vec()), 6),
+        ("extract", Some(long.as_bytes()[..16 * 1024 + 1].to_vec()), 7),
+        ("extract", None, 7),
+        // The extract is looked at first.
+        ("cut", Some(vec![0xff]), 6),
+        ("absent", Some(note.clone().into_bytes()), 7),
+        (".", Some(note.clone().into_bytes()), 7),
+    ] {
+        let place = dir.path().join("note");
+        match bytes.clone() {
+            Some(bytes) => std::fs::write(&place, bytes).unwrap(),
+            None => std::fs::remove_file(&place).unwrap(),
+        }
+        let asked = ["--checkpoint", "note", "--checkpoint", "good"];
+        let mut theirs = Command::new(python);
+        let theirs = theirs.arg(script()).arg(extract).args(asked).current_dir(dir.path()).output().unwrap();
+        let mut ours = Command::new(crate::support::binary());
+        let ours = ours.args(["verify", extract]).args(asked).current_dir(dir.path()).output().unwrap();
+        let both = (ours.status.code(), theirs.status.code());
+        assert_eq!(both, (Some(exit), Some(exit)), "{extract} {bytes:?}: {ours:?} {theirs:?}");
+        assert!(!String::from_utf8_lossy(&theirs.stderr).contains("Traceback"), "{theirs:?}");
+    }
+}
+
+/// What may stand in a request beside what is looked at; also where a later name of the same spelling replaces it.
+#[test]
+fn two_verifiers_read_a_request_alike() {
+    let Some(other) = Other::start() else { return };
+    let course = course(3);
+    let of = |at: &usize| changes::request_of(&course.ledger, *at);
+    let at = (0..course.ledger.entries.len()).find(|at| of(at).is_some()).unwrap();
+    let (by, request) = of(&at).unwrap();
+    let body = std::str::from_utf8(request.unverified_bytes()).unwrap();
+    let key = course.ledger.keys.of(by, request.claimed_key()).unwrap();
+    let verb = format!("\"verb\":\"{}\"", serde_json::from_str::<Value>(body).unwrap()["verb"].as_str().unwrap());
+    let none = "\"verb\":null";
+    // The record with this body in it, and with its own verb or none.
+    let with = |body: String, record_verb: &str| {
+        let mut ledger = course.ledger.clone();
+        changes::put_request(&mut ledger, at, &request, &key.sign(Topic::Request, body.into_bytes()));
+        ledger.rewrite(at, ledger.text(at).replacen(&verb, record_verb, 1));
+        ledger.seal();
+        ledger.write()
+    };
+    let deep = |more: usize| format!("{}{}", "[".repeat(more), "]".repeat(more));
+    let values = [
+        (true, "{\"a\":1,\"a\":[]}".to_owned()),
+        (true, "\"\\ud83d\\ude00\"".to_owned()),
+        (false, "\"\\ud800\"".to_owned()),
+        (false, "{\"\\udc00\":1}".to_owned()),
+        // The request itself is around them.
+        (true, deep(126)),
+        (false, deep(127)),
+        (true, "-0".to_owned()),
+        (true, "1.7976931348623158e308".to_owned()),
+        (true, "-179769313486231580793e288".to_owned()),
+        (false, "1.7976931348623159e308".to_owned()),
+        (false, "-1e309".to_owned()),
+        (true, "0e999".to_owned()),
+        (false, "NaN".to_owned()),
+    ];
+    for (good, value) in &values {
+        for more in [format!("{{\"more\":{value},"), format!("{{\"more\":{value},\"more\":1,")] {
+            let name = if *good { "a value" } else { "no value" };
+            other.compare(name, 3, with(body.replacen('{', &more, 1), &verb));
+        }
+    }
+    // Who asks says what for.
+    let silent = body.replacen(&verb, none, 1);
+    other.compare("no verb", 3, with(silent.clone(), none));
+    other.compare("no verb", 3, with(body.to_owned(), none));
+    other.compare("no verb", 3, with(silent, &verb));
+    let good = values.iter().filter(|(good, _)| *good).count() as u64;
+    let said = other.finish();
+    assert_eq!(said["a value"], (2 * good, 0));
+    assert_eq!(said["no value"], (0, 2 * (values.len() as u64 - good)));
+    assert_eq!(said["no verb"], (0, 3));
+}
+
 /// What a ledger says itself of records that were lost is told beside what is missing.
 #[test]
 fn a_ledger_that_went_on_from_an_older_state_is_said_to() {
@@ -200,6 +298,7 @@ fn verdict(file: &[u8]) -> Value {
             "root_hash": good.checkpoint.root,
             "root_fingerprint": good.root,
             "denials": good.records.iter().filter(|record| matches!(record.outcome, Outcome::Denied(_))).count(),
+            "assurance": good.assurance(),
         }),
         Err(error) => json!({"exit": 6, "why": error.to_string()}),
     }

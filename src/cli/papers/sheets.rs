@@ -3,7 +3,7 @@
 use super::{Given, Written, day};
 use crate::api::{ExposureLine, IncidentView, MandateView, MemberLine};
 use crate::cli::failure::Failure;
-use crate::ledger::{Assurance, Outcome as Recorded, Record, Verified};
+use crate::ledger::{Outcome as Recorded, Record, Verified};
 use crate::model::{
     Credential, Date, Decision, Event, Evidence, Grant, Instant, Kind, Level, Name, Role, Row, SecondFactor, Step, Text,
 };
@@ -106,16 +106,6 @@ impl Source {
         let checkpoint = &self.verified.checkpoint;
         let verification = Verification::Verified(self.at);
         LogHead { tree_size: checkpoint.size, root: checkpoint.root, verification }
-    }
-
-    /// The weakest level any record was made at.
-    fn assurance(&self) -> Assurance {
-        let levels = || self.verified.records.iter().map(|record| record.assurance);
-        match () {
-            () if levels().any(|level| level == Assurance::Solo) => Assurance::Solo,
-            () if levels().any(|level| level == Assurance::Account) => Assurance::Account,
-            () => Assurance::Host,
-        }
     }
 
     fn mandate(&self, law: &Law) -> Mandate {
@@ -322,7 +312,7 @@ impl Source {
             },
             extract: Some(self.head()),
             backups: self.backups(),
-            assurance: self.assurance(),
+            assurance: self.verified.assurance(),
         }
     }
 
@@ -372,7 +362,7 @@ impl Source {
             people: People::Names,
             head: self.head(),
             made_by: Person { name: text(&self.me), position: Text::default() },
-            assurance: self.assurance(),
+            assurance: self.verified.assurance(),
         }
     }
 
@@ -558,7 +548,7 @@ impl Source {
             third_parties: outsiders.collect(),
             retention: Text::parse(&retention).unwrap_or_default(),
             log: Some(self.head()),
-            assurance: self.assurance(),
+            assurance: self.verified.assurance(),
         }
         .sheet(press)
     }

@@ -20,7 +20,19 @@ const SYSTEMS: &[&str] = &["CRM", "crm", "Форма", "Bot", "Ads"];
 const PLATFORMS: &[&str] = &["amoCRM", "Tilda", "AMOcrm", "Ads", ""];
 const PURPOSES: &[&str] = &["lead handling", "Lead  Handling", "answers", "обработка заявок"];
 const TEXTS: &[&str] = &["", "because", "two\nlines\tand a tab", "«Ёжик» \\ \"q\"", "\u{7ff}\u{1F600}"];
-const ZONES: &[&str] = &["Europe/Moscow", "UTC", "Europe/Berlin", "America/Havana", "Asia/Kamchatka"];
+/// The last five are none, or not by that name.
+const ZONES: &[&str] = &[
+    "Europe/Moscow",
+    "utc",
+    "Europe/Berlin",
+    "america/Havana",
+    "Asia/Kamchatka",
+    "localtime",
+    "Factory",
+    "Etc/Unknown",
+    "EST5EDT,M3.2.0,M11.1.0",
+    "America/New_Yor\u{212A}",
+];
 
 /// A ledger that grows by the dice.
 pub struct Course {
