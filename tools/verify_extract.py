@@ -781,17 +781,17 @@ def check_follows(verb, by, ask, event, mandate, members):
     if name == "amended":
         check_amended(ask, fields["changes"], mandate)
     if name == "released":
-        for item in fields["items"]:
-            require(was_asked(ask, item), "it releases what was not asked for")
+        require(same_json(ask.get("items"), fields["items"]), "it releases what was not asked for")
     if name == "code_released":
         require(was_asked(ask, fields), "it releases what was not asked for")
         require(ask.get("onward") is None, "a code is read onward")
 
 
-def was_asked(ask, item):
+def was_asked(ask, code):
     items = ask.get("items")
-    asked = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
-    return any(one.get("credential") == item["credential"] and one.get("grant") == item["grant"] for one in asked)
+    if not isinstance(items, list) or len(items) != 1 or not isinstance(items[0], dict):
+        return False
+    return items[0].get("credential") == code["credential"] and items[0].get("grant") == code["grant"]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

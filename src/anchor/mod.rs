@@ -356,6 +356,11 @@ mod tests {
         anchor.note(vec![Change::Granted(unit, grant, Key::generate(&System), Instant(5))]).unwrap();
         disk.0.store(true, Ordering::SeqCst);
         assert!(anchor.segment(unit).is_err());
-        assert!(anchor.segment(unit).unwrap().unwrap().grant(grant).is_some());
+        let segment = anchor.segment(unit).unwrap().unwrap();
+        // It ends by itself, or with the term of its mandate.
+        let (term, until) = (segment.term_until, segment.grant_until(grant));
+        assert_eq!((term > Instant(5), until, segment.grant_until(GrantId([4; 16]))), (true, Some(Instant(5)), None));
+        anchor.note(vec![Change::Term(unit, Instant(3))]).unwrap();
+        assert_eq!(anchor.segment(unit).unwrap().unwrap().grant_until(grant), Some(Instant(3)));
     }
 }

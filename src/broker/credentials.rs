@@ -345,6 +345,10 @@ pub fn locate(
     if found.is_empty() && !ask.all {
         return Err(Refusal::NotFound);
     }
+    // Without a name the one that has none is meant; there is no other way to say it.
+    if ask.credential.is_none() && !ask.all && found.len() > 1 && found.iter().any(|one| one.name.is_empty()) {
+        found.retain(|credential| credential.name.is_empty());
+    }
     if found.len() > 1 && !ask.all {
         let names: Vec<&str> = found.iter().map(|credential| credential.name.as_str()).collect();
         return Err(wrong("credential", &format!("the row has several; name one of: {}", names.join(", "))));

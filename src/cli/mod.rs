@@ -48,6 +48,7 @@ pub use terminal::{Progress, RealTerminal, Terminal};
 
 use clap::{Parser, Subcommand};
 use context::Context;
+use std::io::Write;
 
 /// Secure access to the systems an agency works in for its clients: by mandate, ended by the term, recorded
 #[derive(Parser)]
@@ -208,9 +209,18 @@ impl Cli {
         if let Some(hot) = Hot::parse(args.iter().cloned()) {
             return Ok(hot);
         }
-        Self::try_parse_from(args).map_err(|error| {
-            let _ = error.print();
-            if error.use_stderr() { 2 } else { 0 }
+        Self::try_parse_from(args.clone()).map_err(|error| {
+            if !error.use_stderr() {
+                let _ = error.print();
+                return 0;
+            }
+            // It quotes what was given, which may be anything: said of the same words with what could deceive escaped.
+            let shown = args.into_iter().map(|arg| terminal::escape(&arg.into().to_string_lossy()));
+            let error = Self::try_parse_from(shown).err().unwrap_or(error);
+            for line in error.render().to_string().lines() {
+                let _ = writeln!(std::io::stderr(), "{}", terminal::escape(line));
+            }
+            2
         })
     }
 

@@ -236,23 +236,18 @@ fn follows_roster_request(record: &Record, event: &RosterEvent, roster: &Roster)
     }
 }
 
-/// A release names only what was asked for by its signed request.
+/// A release is of what its signed request asked for: the same items with their versions, no more and no fewer.
 fn asks_for(record: &Record, body: &serde_json::Value) -> bool {
-    let asked = |credential: String, grant: String| {
-        let items = body.pointer("/ask/items").and_then(|items| items.as_array());
-        items.is_some_and(|items| {
-            items.iter().any(|item| {
-                let field = |name: &str| item.get(name).and_then(|value| value.as_str());
-                field("credential") == Some(credential.as_str()) && field("grant") == Some(grant.as_str())
-            })
-        })
-    };
+    let asked = body.pointer("/ask/items");
     match (&record.outcome, record.verb) {
         (Outcome::Mandate(Event::Released { items, .. }), Some(Verb::Fetch)) => {
-            items.iter().all(|item| asked(item.credential.to_string(), item.grant.to_string()))
+            serde_json::to_value(items).ok().as_ref() == asked
         }
         (Outcome::Mandate(Event::CodeReleased { credential, grant, .. }), Some(Verb::Code)) => {
-            asked(credential.to_string(), grant.to_string())
+            let items = asked.and_then(|items| items.as_array()).map(Vec::as_slice);
+            let Some([item]) = items else { return false };
+            let field = |name: &str| item.get(name).and_then(|value| value.as_str());
+            field("credential") == Some(&credential.to_string()) && field("grant") == Some(&grant.to_string())
         }
         // By any other verb nothing is released: `follows_request`.
         _ => true,

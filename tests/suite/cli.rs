@@ -271,6 +271,33 @@ fn a_passphrase_is_changed_by_who_knows_it() {
     assert!(kept.len() == 3 && kept.iter().all(|file| file.path().extension().unwrap() == "id"), "{kept:?}");
 }
 
+/// Where a row has a login without a name and others with one, the path without a name is the former.
+#[test]
+fn a_path_without_a_name_is_the_one_that_has_none() {
+    let world = World::with_mandate();
+    let fetched = |path: &str| world.as_member("Lena", &format!("fetch {path} --field password"));
+    let first = fetched("Romashka/CRM").done().stdout;
+    world.as_member("Lena", "credential add Romashka/CRM/second --generate --totp-unknown").done();
+    assert_eq!(fetched("Romashka/CRM").done().stdout, first);
+    assert_ne!(fetched("Romashka/CRM/second").done().stdout, first);
+    for name in ["first", "third"] {
+        world.as_member("Lena", &format!("credential add Romashka/Form/{name} --generate --totp-unknown")).done();
+    }
+    assert!(fetched("Romashka/Form").ended(7).stderr.contains("name one of: first, third"));
+}
+
+/// What a refused command line is quoted for is shown so that it cannot deceive.
+#[test]
+fn a_refused_argument_is_quoted_without_what_could_deceive() {
+    for hostile in ["Gre\u{202e}rog", "Gre\nmandatum: all is well", "Gre\x1b[2J"] {
+        let output = Command::new(crate::support::binary()).args(["credential", "add", "Romashka/CRM", "--kind", hostile]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("Gre\\u{") && !said.contains('\u{202e}') && !said.contains('\x1b'), "{said:?}");
+        assert!(!said.contains("\nmandatum: all is well"), "{said:?}");
+    }
+}
+
 /// The session here ends by `lock` also where no broker can be reached any more.
 #[test]
 fn lock_locks_whatever_the_broker_says() {

@@ -861,6 +861,22 @@ fn a_release_that_nobody_asked_for_does_not_pass() {
             }),
         ),
         (
+            "another version",
+            Box::new(|record| {
+                let (mut items, purpose) = released(record);
+                items[0].version += 1;
+                with_outcome(record, Event::Released { items, purpose })
+            }),
+        ),
+        (
+            "the same secret twice",
+            Box::new(|record| {
+                let (mut items, purpose) = released(record);
+                items.push(items[0]);
+                with_outcome(record, Event::Released { items, purpose })
+            }),
+        ),
+        (
             "a code for a fetch",
             Box::new(|record| {
                 let (items, purpose) = released(record);
@@ -879,7 +895,7 @@ fn a_release_that_nobody_asked_for_does_not_pass() {
         let expected = match what {
             "another unit" => "belongs to another vault, ledger or place",
             "by nobody" => "its author had no authority for this here",
-            _ => "holds a request that the named member did not sign, or that asks for something else",
+            _ => "holds a request that the named member did not sign, that asks for something else",
         };
         let said = judged(make);
         assert!(said.as_ref().is_err_and(|said| said.contains(expected)), "{what}: {said:?}");

@@ -78,7 +78,7 @@ const ASKED: &[(&str, &[&str])] = &[
     ("closed", &["operator"]),
     ("extracted", &["operator"]),
     ("revoked", &["of/0"]),
-    ("released", &["items/0/credential", "items/0/grant"]),
+    ("released", &["items/0/credential", "items/0/version", "items/0/grant"]),
     ("code_released", &["items/0/credential", "items/0/grant", "onward"]),
     ("shared", &["grant", "device", "items"]),
 ];

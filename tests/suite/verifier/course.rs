@@ -272,7 +272,7 @@ pub fn asked(
             ask["operator"] = operator;
         }
         "code_released" => {
-            ask = json!({"items": [ask, {"credential": "another"}, 5]});
+            ask = json!({"items": [ask]});
             if dice.chance(20) {
                 ask["onward"] = json!(Some(by).filter(|_| dice.chance(30)));
             }
