@@ -46,9 +46,26 @@ pub use memory::lock_memory;
 pub use rows::parse as parse_rows;
 pub use terminal::{Progress, RealTerminal, Terminal};
 
+use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 use context::Context;
 use std::io::Write;
+
+/// An error about a command line, which quotes what was given: anything at all, line breaks too.
+fn without_deceit(mut error: clap::Error) -> clap::Error {
+    let quoted: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in quoted {
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(terminal::escape(&text)),
+            ContextValue::Strings(texts) => {
+                ContextValue::Strings(texts.iter().map(|text| terminal::escape(text)).collect())
+            }
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error
+}
 
 /// Secure access to the systems an agency works in for its clients: by mandate, ended by the term, recorded
 #[derive(Parser)]
@@ -209,15 +226,12 @@ impl Cli {
         if let Some(hot) = Hot::parse(args.iter().cloned()) {
             return Ok(hot);
         }
-        Self::try_parse_from(args.clone()).map_err(|error| {
+        Self::try_parse_from(args).map_err(|error| {
             if !error.use_stderr() {
                 let _ = error.print();
                 return 0;
             }
-            // It quotes what was given, which may be anything: said of the same words with what could deceive escaped.
-            let shown = args.into_iter().map(|arg| terminal::escape(&arg.into().to_string_lossy()));
-            let error = Self::try_parse_from(shown).err().unwrap_or(error);
-            for line in error.render().to_string().lines() {
+            for line in without_deceit(error).render().to_string().lines() {
                 let _ = writeln!(std::io::stderr(), "{}", terminal::escape(line));
             }
             2

@@ -289,8 +289,10 @@ fn a_path_without_a_name_is_the_one_that_has_none() {
 /// What a refused command line is quoted for is shown so that it cannot deceive.
 #[test]
 fn a_refused_argument_is_quoted_without_what_could_deceive() {
-    for hostile in ["Gre\u{202e}rog", "Gre\nmandatum: all is well", "Gre\x1b[2J"] {
-        let output = Command::new(crate::support::binary()).args(["credential", "add", "Romashka/CRM", "--kind", hostile]).output().unwrap();
+    let lines: [&[&str]; 2] = [&["credential", "add", "Romashka/CRM", "--kind"], &["member", "add", "--role", "lead"]];
+    let hostile = ["Gre\u{202e}rog", "Gre\nmandatum: all is well", "Gre\x1b[2J"];
+    for (line, hostile) in lines.into_iter().flat_map(|line| hostile.map(|hostile| (line, hostile))) {
+        let output = Command::new(crate::support::binary()).args(line).arg(hostile).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("Gre\\u{") && !said.contains('\u{202e}') && !said.contains('\x1b'), "{said:?}");
