@@ -17,6 +17,7 @@ mod ledger;
 mod machine;
 mod matrix;
 mod memory;
+mod note_files;
 mod notices;
 mod openapi;
 mod paper;

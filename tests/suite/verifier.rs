@@ -128,48 +128,6 @@ fn two_verifiers_hold_an_earlier_checkpoint_alike() {
     }
 }
 
-/// A note file as a mail program leaves it is read by both; what is no text, or too long for one, by neither.
-#[test]
-fn two_verifiers_read_a_note_file_alike() {
-    let Some(python) = python_or_skip() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let course = course(9);
-    let (file, note) = (course.ledger.write(), course.ledger.checkpoint.clone());
-    std::fs::write(dir.path().join("extract"), &file).unwrap();
-    std::fs::write(dir.path().join("cut"), &file[..file.len() - 1]).unwrap();
-    std::fs::write(dir.path().join("good"), &note).unwrap();
-    let long = note.clone() + &"\n".repeat(16 * 1024);
-    for (extract, bytes, exit) in [
-        ("extract", Some(note.clone().into_bytes()), 0),
-        ("extract", Some(note.replace('\n', "\r\n").into_bytes()), 0),
-        ("extract", Some(note.replace('\n', "\r").into_bytes()), 6),
-        ("extract", Some(note.replacen('\n', "\r\r\n", 1).into_bytes()), 6),
-        ("extract", Some(format!("\u{feff}{note}").into_bytes()), 6),
-        ("extract", Some([note.as_bytes(), b"\xff"].concat()), 7),
-        ("extract", Some(long.as_bytes()[..16 * 1024].to_vec()), 6),
-        ("extract", Some(long.as_bytes()[..16 * 1024 + 1].to_vec()), 7),
-        ("extract", None, 7),
-        // The extract is looked at first.
-        ("cut", Some(vec![0xff]), 6),
-        ("absent", Some(note.clone().into_bytes()), 7),
-        (".", Some(note.clone().into_bytes()), 7),
-    ] {
-        let place = dir.path().join("note");
-        match bytes.clone() {
-            Some(bytes) => std::fs::write(&place, bytes).unwrap(),
-            None => std::fs::remove_file(&place).unwrap(),
-        }
-        let asked = ["--checkpoint", "note", "--checkpoint", "good"];
-        let mut theirs = Command::new(python);
-        let theirs = theirs.arg(script()).arg(extract).args(asked).current_dir(dir.path()).output().unwrap();
-        let mut ours = Command::new(crate::support::binary());
-        let ours = ours.args(["verify", extract]).args(asked).current_dir(dir.path()).output().unwrap();
-        let both = (ours.status.code(), theirs.status.code());
-        assert_eq!(both, (Some(exit), Some(exit)), "{extract} {bytes:?}: {ours:?} {theirs:?}");
-        assert!(!String::from_utf8_lossy(&theirs.stderr).contains("Traceback"), "{theirs:?}");
-    }
-}
-
 /// What may stand in a request beside what is looked at; also where a later name of the same spelling replaces it.
 #[test]
 fn two_verifiers_read_a_request_alike() {
@@ -281,6 +239,12 @@ fn course(seed: u64) -> Course {
     let mut course = Course::new(dice);
     course.grow(1 + dice.below(20), dice);
     course
+}
+
+/// A good extract, and the signed head of its ledger.
+pub fn an_extract() -> (Vec<u8>, String) {
+    let ledger = course(9).ledger;
+    (ledger.write(), ledger.checkpoint)
 }
 
 fn setting(name: &str, otherwise: u64) -> u64 {
