@@ -22,27 +22,20 @@ const SMALL: usize = 1024 * 1024;
 pub async fn handle(shared: &Shared, peer: Peer, pace: &Pace, request: Request<Incoming>) -> Response<Full<Bytes>> {
     pace.request();
     let mut running = Running::begin(shared, peer);
-    let number = running.number;
-    let mut answer = respond(shared, peer, number, request, &mut running.verb).await;
+    let mut answer = respond(shared, peer, request, &mut running).await;
     (running.outcome, running.status, running.reason) = (answer.outcome, answer.status.as_u16(), answer.reason.take());
     drop(running);
     pace.answer();
     answer.into_response()
 }
 
-/// The answer. `verb` becomes the name of what was asked, once that is known to be one.
-async fn respond(
-    shared: &Shared,
-    peer: Peer,
-    number: u64,
-    request: Request<Incoming>,
-    verb: &mut &'static str,
-) -> Answer {
+/// The answer. `running` gets the name of what was asked, once that is known to be one.
+async fn respond(shared: &Shared, peer: Peer, request: Request<Incoming>, running: &mut Running<'_>) -> Answer {
     if let Some(refused) = check_framing(&request) {
         return refused;
     }
     if let Some((name, answer)) = probe(shared, &request) {
-        *verb = name;
+        running.verb = name;
         return answer;
     }
     if peer.door == Door::Socket && peer.source == Source::Account(shared.account) {
@@ -58,11 +51,11 @@ async fn respond(
         let sentence = "this broker knows no such verb; program and broker may be of different versions";
         return Answer::unheard(StatusCode::NOT_FOUND, sentence);
     };
-    *verb = route.name();
+    running.verb = route.name();
     if request.method() != Method::POST {
         return Answer::unheard(StatusCode::METHOD_NOT_ALLOWED, "verbs are sent by POST").allowing("POST");
     }
-    serve(shared, peer, number, route, request.into_body()).await
+    serve(shared, peer, running.number, route, request.into_body()).await
 }
 
 /// Refuses what two readers could understand differently, and what a browser sends on behalf of a page.

@@ -110,6 +110,17 @@ impl World {
         fs::copy(self.path(&format!("{name}-epoch-key")), self.path("epoch-key")).unwrap();
     }
 
+    /// The whole ceremony is done, Sasha gets this password again, and the vault verifies.
+    #[track_caller]
+    fn is_made_anew_with(&self, password: &str) {
+        let enrol = self.enrol_again("Olga");
+        self.restart(&enrol).done();
+        self.member_comes_in("Olga");
+        self.enrol_member("Sasha");
+        assert_eq!(fetch(self, "Sasha", "Romashka/CRM").done().stdout, password);
+        self.as_member("Olga", "verify").done();
+    }
+
     fn lose_anchor(&self) {
         for entry in fs::read_dir(self.path("state")).unwrap() {
             let path = entry.unwrap().path();
@@ -454,12 +465,7 @@ fn a_planted_secret_is_not_made_anew_by_the_kit() {
         world.put_back_vault("whole");
         world.put_back_state("whole");
     }
-    let enrol = world.enrol_again("Olga");
-    world.restart(&enrol).done();
-    world.member_comes_in("Olga");
-    world.enrol_member("Sasha");
-    assert_eq!(fetch(&world, "Sasha", "Romashka/CRM").done().stdout, password);
-    world.as_member("Olga", "verify").done();
+    world.is_made_anew_with(&password);
 }
 
 /// A term that was shortened after the backup stays short: the anchor knows when keys end.
@@ -471,17 +477,17 @@ fn a_term_that_was_shortened_after_the_backup_stays_short() {
     world.put_back_vault("before");
     world.restart("").done();
     fetch(&world, "Sasha", "Romashka/CRM").done();
-    let syncs = |world: &World| fs::read_dir(world.path("state")).unwrap().flatten().map(|f| f.file_name()).max();
+    let newest = |world: &World| fs::read_dir(world.path("state")).unwrap().flatten().map(|f| f.file_name()).max();
     // 2026-03-05 00:00 in Moscow.
     world.clock.pass_to(1_772_658_000_000);
     world.unlock("Sasha");
     fetch(&world, "Sasha", "Romashka/CRM").denied("MANDATE_NOT_ACTIVE");
     assert_eq!(world.events("Romashka").last().map(String::as_str), Some("denied"));
     // It is over once: nothing is left for later calls to do.
-    let (events, files) = (world.events("Romashka").len(), syncs(&world));
+    let (events, file) = (world.events("Romashka").len(), newest(&world));
     world.unlock("Lena");
     world.as_member("Lena", "mandate list").done();
-    assert_eq!((world.events("Romashka").len(), syncs(&world)), (events, files));
+    assert_eq!((world.events("Romashka").len(), newest(&world)), (events, file));
     world.as_member("Olga", "verify").done();
 }
 
@@ -519,12 +525,7 @@ fn a_ceremony_that_was_cut_off_can_be_repeated() {
     while_the_database_is_locked(&world, || world.restart(&enrol).ended(1));
     assert!(world.path("state/anchor").exists(), "it was cut off after the anchor");
 
-    let enrol = world.enrol_again("Olga");
-    world.restart(&enrol).done();
-    world.member_comes_in("Olga");
-    world.enrol_member("Sasha");
-    assert_eq!(fetch(&world, "Sasha", "Romashka/CRM").done().stdout, password);
-    world.as_member("Olga", "verify").done();
+    world.is_made_anew_with(&password);
     world.extract_verifies("Romashka", "after.jsonl");
 }
 
