@@ -123,7 +123,7 @@ impl File {
     }
 
     /// As [`File::execute`], for rows that nothing opens any more: their pages are given back as they are. Writing zeros
-    /// over a thousand of them first takes as long as all else a revocation does, three times over.
+    /// over a thousand of them first was a third of what a revocation took (54 ms to 36).
     pub fn discard(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
         self.batch("PRAGMA secure_delete = FAST")?;
         let discarded = self.execute(sql, values);
